@@ -1,0 +1,44 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/error.h"
+#include "common/io/db.h"
+#include "worker/transform/row.h"
+
+/*
+ * The UNLOGGED tables in schema `staging` that collect one task's pages until it is published:
+ * rows, the key census of a reconcile, and rejects. Names carry execution and task, so what a dead
+ * worker left is recognised and swept.
+ *
+ * struct staging is const after creation and shared by the task's lanes; each lane writes through
+ * its own connection.
+ */
+
+struct staging {
+    int64_t execution_id;
+    const struct task_def *task;
+    char *rows;    /* qualified and quoted: "staging"."e17_snow_incident" */
+    char *keys;    /* "..._k" */
+    char *rejects; /* "..._r" */
+    char *copy_rows;
+    char *copy_keys;
+    char *copy_rejects;
+};
+
+/* Creates all three tables empty (replacing leftovers of the same name). */
+bool staging_create(struct db *db,
+                    int64_t execution_id,
+                    const char *source,
+                    const struct task_def *task,
+                    struct staging **ret_staging,
+                    struct error *err);
+bool staging_drop(struct db *db, const struct staging *staging, struct error *err);
+void staging_free(struct staging *staging); /* memory only; accepts NULL */
+
+/* Appends a finished batch (rows or keys by its shape, and its rejects) in one transaction. */
+bool staging_add(struct db *db, const struct staging *staging, const struct row_batch *batch, struct error *err);
+
+/* Drops the staging tables of executions that are not running. */
+bool staging_sweep(struct db *db, int64_t *ret_dropped, struct error *err);
