@@ -22,7 +22,8 @@ void arena_init(struct arena *arena, size_t limit_bytes);
 void arena_release(struct arena *arena);
 void arena_reset(struct arena *arena);
 
-/* 16-byte aligned, uninitialised; NULL when the cap would be passed: the caller sets ERROR_LIMIT. */
+/* 16-byte aligned, uninitialised; NULL when the cap would be passed: the caller sets ERROR_LIMIT.
+ */
 void *arena_alloc(struct arena *arena, size_t size);
 void *arena_zalloc(struct arena *arena, size_t size);
 char *arena_strndup(struct arena *arena, const char *text, size_t len); /* NUL-terminated */

@@ -3,7 +3,8 @@
 #include <stdint.h>
 
 /*
- * Token bucket. Pure: the caller hands it the time. Not thread-safe; guard it with the owner's lock.
+ * Token bucket. Pure: the caller hands it the time. Not thread-safe; guard it with the owner's
+ * lock.
  */
 
 struct bucket {

@@ -41,7 +41,8 @@ void buf_addv(struct buf *buf, const char *format, va_list args) PRINTF_FORMAT(2
 /* Percent-encodes everything but RFC 3986 unreserved characters and those in `also_safe`. */
 void buf_add_percent(struct buf *buf, struct str text, const char *also_safe);
 
-/* A JSON string, quotes included, escaping only what RFC 8259 demands; invalid UTF-8 becomes U+FFFD. */
+/* A JSON string, quotes included, escaping only what RFC 8259 demands; invalid UTF-8 becomes
+ * U+FFFD. */
 void buf_add_json_string(struct buf *buf, struct str text);
 
 /* Big-endian integers, as PostgreSQL's binary formats want them. */

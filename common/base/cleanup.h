@@ -12,8 +12,7 @@
 /* Marks a fallible function: its result must be looked at. */
 #define NODISCARD __attribute__((warn_unused_result))
 
-#define PRINTF_FORMAT(fmt_index, args_index)                                                       \
-    __attribute__((format(printf, fmt_index, args_index)))
+#define PRINTF_FORMAT(fmt_index, args_index) __attribute__((format(printf, fmt_index, args_index)))
 
 /* On constructors: gcc's analyzer then sees leaks and mismatched frees of our own types. */
 #if defined(__GNUC__) && !defined(__clang__)

@@ -36,4 +36,7 @@ const char *instant_format_http_date(int64_t us, char out[INSTANT_TEXT_MAX]);
 
 /* Days since 1970-01-01 of a civil date and back; month 1-12, day 1-31. */
 int64_t instant_days_from_civil(int64_t year, unsigned month, unsigned day);
-void instant_civil_from_days(int64_t days, int64_t *ret_year, unsigned *ret_month, unsigned *ret_day);
+void instant_civil_from_days(int64_t days,
+                             int64_t *ret_year,
+                             unsigned *ret_month,
+                             unsigned *ret_day);

@@ -12,7 +12,7 @@
  *
  *     log_info("task published", LOG_TEXT("task", name), LOG_INT("rows", n));
  *
- * LOG_SCOPE("execution_id", LOG_INT(...)) style context is per thread and pops with its block.
+ * Context such as LOG_SCOPE(LOG_INT("execution_id", id)) is per thread and pops with its block.
  */
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
@@ -65,7 +65,9 @@ struct log_scope {
 struct log_scope log_scope_push(struct log_field field);
 void log_scope_pop(struct log_scope *scope);
 
-#define LOG_SCOPE_NAME_(line)  log_scope_##line
-#define LOG_SCOPE_AT_(line, f) struct log_scope LOG_SCOPE_NAME_(line) CLEANUP(log_scope_pop) = log_scope_push(f)
+#define LOG_SCOPE_NAME_(line) log_scope_##line
+#define LOG_SCOPE_AT_(line, f)                                                                     \
+    struct log_scope LOG_SCOPE_NAME_(line) __attribute__((unused)) CLEANUP(log_scope_pop) =        \
+        log_scope_push(f)
 #define LOG_SCOPE_LINE_(line, f) LOG_SCOPE_AT_(line, f)
-#define LOG_SCOPE(field)       LOG_SCOPE_LINE_(__LINE__, field)
+#define LOG_SCOPE(field)         LOG_SCOPE_LINE_(__LINE__, field)

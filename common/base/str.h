@@ -40,5 +40,11 @@ bool str_to_int64(struct str text, int64_t min, int64_t max, int64_t *ret_value)
 /* Strict UTF-8 (RFC 3629). */
 bool str_is_utf8(struct str text);
 
+/* Bytes of the valid UTF-8 character at the front of a non-empty view, 0 if it is not one. */
+size_t str_utf8_step(struct str text);
+
+/* The longest prefix of at most max_bytes that does not cut a UTF-8 character in two. */
+struct str str_shorten(struct str text, size_t max_bytes);
+
 /* The candidate nearest to `word` by edit distance, or NULL if none is near: for "did you mean". */
 const char *str_nearest(const char *word, const char *const *candidates, size_t n_candidates);

@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/base/cleanup.h"
+
 /*
  * Threads, mutexes and conditions with the decisions made once: threads are named and joined,
  * signals are blocked in all but the main thread, conditions wait on the monotonic clock.
@@ -16,7 +18,10 @@ struct thread {
 };
 
 /* name: at most 15 bytes. */
-void thread_start(struct thread *thread, const char *name, void *(*main_function)(void *), void *arg);
+void thread_start(struct thread *thread,
+                  const char *name,
+                  void *(*main_function)(void *),
+                  void *arg);
 void thread_join(struct thread *thread); /* no-op if not started */
 
 /* Blocks every signal for the calling thread and those it starts; main calls it first of all. */
@@ -38,7 +43,8 @@ static inline void mutex_unlockp(struct mutex **mutex)
 
 /* Holds `mutex` until the end of the block. */
 #define MUTEX_GUARD(mutex_pointer)                                                                 \
-    struct mutex *mutex_guard_ CLEANUP(mutex_unlockp) = (mutex_lock(mutex_pointer), (mutex_pointer))
+    struct mutex *mutex_guard_ __attribute__((unused)) CLEANUP(mutex_unlockp) =                    \
+        (mutex_lock(mutex_pointer), (mutex_pointer))
 
 struct condition {
     pthread_cond_t native;
