@@ -43,8 +43,8 @@ struct json_pull {
     char *cursor;
     char *end;
     struct str text; /* of the last NAME, STRING or NUMBER */
-    bool has_nul;    /* the last NAME or STRING held \u0000 */
-    uint8_t state;   /* private */
+    bool has_nul;  /* the last NAME or STRING, or anything in the last skipped value, held \u0000 */
+    uint8_t state; /* private */
     uint8_t depth;
     uint64_t is_object_bits; /* private: one bit per open level */
 };
