@@ -59,6 +59,16 @@ static void tidy_message(struct error *err, size_t from)
     err->msg[at] = '\0';
 }
 
+/* Writes what fits at `at`, terminated; returns where it ends. */
+static size_t put_text(struct error *err, size_t at, const char *text)
+{
+    size_t room = sizeof(err->msg) - 1 - at;
+    size_t len = strnlen(text, room);
+    memcpy(err->msg + at, text, len);
+    err->msg[at + len] = '\0';
+    return at + len;
+}
+
 bool error_set_at(
     struct error *err, enum error_code code, const char *file, int line, const char *format, ...)
 {
@@ -86,7 +96,8 @@ bool error_wrap(struct error *err, const char *format, ...)
     va_end(args);
     size_t used = len > 0 ? (size_t)len : 0;
     if (used < sizeof(err->msg) - 1) {
-        (void)snprintf(err->msg + used, sizeof(err->msg) - used, ": %s", inner);
+        used = put_text(err, used, ": ");
+        (void)put_text(err, used, inner);
     }
     tidy_message(err, 0);
     return false;
@@ -96,9 +107,8 @@ void error_append(struct error *err, const char *format, ...)
 {
     size_t used = strnlen(err->msg, sizeof(err->msg) - 1);
     size_t start = used;
-    if (used > 0 && used + 2 < sizeof(err->msg)) {
-        memcpy(err->msg + used, "; ", 3);
-        used += 2;
+    if (used > 0) {
+        used = put_text(err, used, "; ");
     }
     va_list args;
     va_start(args, format);
