@@ -17,6 +17,13 @@ CREATE TABLE ops.migration (
   applied_at  timestamptz NOT NULL DEFAULT now()
 );
 
+-- The views as they were last applied; they are replaced whenever their file or a table changes.
+CREATE TABLE ops.projection (
+  name        text PRIMARY KEY,
+  checksum    text NOT NULL,
+  applied_at  timestamptz NOT NULL DEFAULT now()
+);
+
 CREATE SEQUENCE ops.fence_seq;
 
 CREATE TABLE ops.execution_log (
@@ -49,17 +56,19 @@ CREATE TABLE ops.execution_log (
   retry_of           bigint REFERENCES ops.execution_log (id),
   cancel_requested_at timestamptz,
   cancel_requested_by text,
-  idempotency_key    text
+  idempotency_key    text,
+  retry_due          boolean NOT NULL DEFAULT false
 );
 
 COMMENT ON COLUMN ops.execution_log.fence IS 'token of the present owner; checked inside every publish';
+COMMENT ON COLUMN ops.execution_log.retry_due IS 'interrupted through no wish of anybody: `run` queues it once more';
 COMMENT ON COLUMN ops.execution_log.params IS 'source and task restrictions, allow_mass_delete';
 
 -- Two executions of one load never run at once.
 CREATE UNIQUE INDEX execution_log_one_running ON ops.execution_log (load) WHERE status = 'running';
 CREATE INDEX execution_log_queue ON ops.execution_log (id) WHERE status = 'queued';
 CREATE INDEX execution_log_load ON ops.execution_log (load, id DESC);
-CREATE UNIQUE INDEX execution_log_idempotency ON ops.execution_log (requested_by, idempotency_key)
+CREATE UNIQUE INDEX execution_log_idempotency ON ops.execution_log (requested_by, load, idempotency_key)
   WHERE idempotency_key IS NOT NULL;
 
 CREATE TABLE ops.execution_task (
@@ -165,27 +174,33 @@ COMMENT ON FUNCTION ops.execution_is_owned(bigint) IS
   'true while a live worker holds the session lock pg_advisory_lock(1718581761, id)';
 
 -- Queues a request, or joins the same one that is queued and not yet owned. Returns the execution.
+-- It runs with its owner's rights: who may enqueue need not be able to write the log.
 CREATE FUNCTION ops.enqueue(
   p_load text, p_mode text, p_window_from timestamptz, p_window_to timestamptz, p_params jsonb,
   p_trigger text, p_requested_by text, p_trace_id text, p_idempotency_key text,
   OUT execution_id bigint, OUT joined boolean)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM pg_advisory_xact_lock(1718581762, hashtext(p_load));
   joined := true;
   IF p_idempotency_key IS NOT NULL THEN
-    SELECT id INTO execution_id FROM ops.execution_log
-     WHERE requested_by = p_requested_by AND idempotency_key = p_idempotency_key;
+    SELECT l.id INTO execution_id FROM ops.execution_log l
+     WHERE l.requested_by = p_requested_by AND l.load = p_load AND l.idempotency_key = p_idempotency_key;
     IF FOUND THEN
       RETURN;
     END IF;
   END IF;
-  SELECT id INTO execution_id FROM ops.execution_log
-   WHERE status = 'queued' AND worker IS NULL AND load = p_load AND mode = p_mode
-     AND window_from IS NOT DISTINCT FROM p_window_from AND window_to IS NOT DISTINCT FROM p_window_to
-     AND params = p_params AND cancel_requested_at IS NULL
-   ORDER BY id LIMIT 1;
+  SELECT l.id INTO execution_id FROM ops.execution_log l
+   WHERE l.status = 'queued' AND l.worker IS NULL AND l.load = p_load AND l.mode = p_mode
+     AND l.window_from IS NOT DISTINCT FROM p_window_from AND l.window_to IS NOT DISTINCT FROM p_window_to
+     AND l.params = p_params AND l.cancel_requested_at IS NULL
+   ORDER BY l.id LIMIT 1
+   FOR UPDATE SKIP LOCKED;
   IF FOUND THEN
+    -- The same key again must find this execution even when it has ended by then.
+    UPDATE ops.execution_log l SET idempotency_key = p_idempotency_key
+     WHERE l.id = execution_id AND l.idempotency_key IS NULL AND l.requested_by = p_requested_by
+       AND p_idempotency_key IS NOT NULL;
     RETURN;
   END IF;
   joined := false;
@@ -193,5 +208,17 @@ BEGIN
   VALUES (p_load, p_mode, p_window_from, p_window_to, p_params, p_trigger, p_requested_by, p_trace_id, p_idempotency_key)
   RETURNING id INTO execution_id;
   PERFORM pg_notify('foz_queue', execution_id::text);
+END
+$$;
+
+REVOKE ALL ON FUNCTION ops.enqueue(text, text, timestamptz, timestamptz, jsonb, text, text, text, text) FROM PUBLIC;
+
+-- Landed tables call this when a row is changed and its content hash is not: someone edited it by
+-- hand. Without a hash the row differs from the source's, so the next full load repairs it.
+CREATE FUNCTION ops.forget_hash() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+  NEW.etl_hash := NULL;
+  RETURN NEW;
 END
 $$;
