@@ -36,17 +36,27 @@ struct row_batch {
 };
 
 /* limit_bytes bounds rows + rejects. At most 512 columns. */
-void row_batch_init(struct row_batch *batch, const struct task_def *task, enum row_shape shape, size_t limit_bytes);
+void row_batch_init(struct row_batch *batch,
+                    const struct task_def *task,
+                    enum row_shape shape,
+                    size_t limit_bytes);
 void row_batch_release(struct row_batch *batch);
 void row_batch_reset(struct row_batch *batch);
 
 /* Types and appends one record. cells: task->n_columns of them. payload: the record as received
  * (JSON text), stored with a reject. An untypable key column is also a reject (record_key is then
  * the raw text). Returns false only for ERROR_LIMIT. */
-bool row_batch_add(struct row_batch *batch, const struct cell *cells, struct str payload, struct error *err);
+bool row_batch_add(struct row_batch *batch,
+                   const struct cell *cells,
+                   struct str payload,
+                   struct error *err);
 
 /* Adds a reject that the connector itself found. */
-bool row_batch_reject(struct row_batch *batch, struct str record_key, const char *reason, struct str payload, struct error *err);
+bool row_batch_reject(struct row_batch *batch,
+                      struct str record_key,
+                      const char *reason,
+                      struct str payload,
+                      struct error *err);
 
 /* Writes the COPY trailers; the batch may then be sent. */
 void row_batch_finish(struct row_batch *batch);
