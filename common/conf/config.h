@@ -10,6 +10,8 @@
 #include "common/base/log.h"
 #include "common/conf/catalog.h"
 
+struct yaml_node;
+
 /*
  * The configuration file as typed, checked, immutable structs. Parsing is driven by the option
  * tables of config_tables.c (name, type, offset, default, min, max, unit, help); all faults are
@@ -31,6 +33,7 @@ enum auth_method {
 
 struct auth_config {
     enum auth_method method;
+    /* a literal or a reference: resolve with secret_resolve_text */
     const char *username;
     const char *client_id;
     /* references, see secret.h */
@@ -60,16 +63,17 @@ struct task_config {
     bool enabled;
     const char *const *fields; /* NULL = all of the catalog; else this subset (keys always stay) */
     size_t n_fields;
-    const char *filter;        /* replaces the catalog's; NULL = the catalog's */
-    int64_t page_size;         /* 0 = inherited */
+    const struct yaml_node *more_fields; /* NAME: TYPE beyond the catalog's; see config_task */
+    const char *filter;                  /* replaces the catalog's; NULL = the catalog's */
+    int64_t page_size;                   /* 0 = inherited */
     bool allow_hidden;
     int line;
 };
 
 struct source_config {
-    const char *name; /* the `source` column */
-    const char *type; /* servicenow, glpi, azure_devops */
-    const char *url;  /* no trailing slash */
+    const char *name;             /* the `source` column */
+    const char *type;             /* servicenow, glpi, azure_devops */
+    const char *url;              /* no trailing slash */
     const char *graph_url;        /* azure_devops, optional */
     const char *entitlements_url; /* azure_devops, optional */
     const char *profile_url;      /* azure_devops, optional */
@@ -88,6 +92,12 @@ struct source_config {
     const struct task_config *tasks;
     size_t n_tasks;
     int line;
+};
+
+/* A catalog task as one source copies it. */
+struct source_task {
+    const char *source;
+    const struct task_def *def;
 };
 
 struct load_config {
@@ -149,7 +159,10 @@ struct config {
     struct api_config api;
     enum log_level log_level;
     enum log_format log_format;
-    struct catalog catalog; /* with the operator's files */
+    struct catalog catalog;                 /* with the operator's files */
+    const struct source_task *source_tasks; /* all tasks of all sources, disabled ones too */
+    size_t n_source_tasks;
+    const struct task_def **landed; /* parallel to catalog.tasks */
 };
 
 /* Reads `path` (NULL: $FOZ_CONFIG, else /etc/foz/foz.yaml), applies the environment overrides
@@ -164,9 +177,17 @@ const struct source_config *config_source(const struct config *config, const cha
 const struct task_config *source_task(const struct source_config *source, const char *task);
 
 /* The task of this source as configured: catalog with the `fields`, `filter` and `page_size` of
- * sources.X.tasks applied. Lives in config's arena; every enabled task is resolved by config_load. */
-const struct task_def *config_task(const struct config *config, const struct source_config *source, const char *task);
-bool config_task_is_enabled(const struct config *config, const struct source_config *source, const char *task);
+ * sources.X.tasks applied. Lives in config's arena; every enabled task is resolved by config_load.
+ */
+const struct task_def *
+config_task(const struct config *config, const struct source_config *source, const char *task);
+
+/* The landed table of a catalog task: the catalog's columns, then those that sources add. What
+ * `migrate` creates; config_task's columns are always among them. */
+const struct task_def *config_landed_task(const struct config *config, const struct task_def *task);
+bool config_task_is_enabled(const struct config *config,
+                            const struct source_config *source,
+                            const char *task);
 int64_t config_load_parallel(const struct config *config, const struct load_def *load);
 
 /* Every option with type, default, range and help, as Markdown for docs/CONFIGURATION.md. */

@@ -20,4 +20,8 @@ bool secret_is_reference(const char *reference);
  * $CREDENTIALS_DIRECTORY/NAME. ERROR_CONFIG names the reference (never the value) and what is
  * missing. At most 64 KiB, no NUL. */
 bool secret_resolve(const char *reference, struct secret *ret_secret, struct error *err);
+
+/* The same for what may also stand in the file as it is (user names, client ids): anything that is
+ * not a reference is the value itself. */
+bool secret_resolve_text(const char *text, struct secret *ret_secret, struct error *err);
 void secret_release(struct secret *secret);

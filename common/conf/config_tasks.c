@@ -1,0 +1,187 @@
+#include "common/conf/config_tasks.h"
+
+#include <string.h>
+
+#include "common/base/str.h"
+#include "common/conf/catalog_task.h"
+#include "common/conf/names.h"
+
+struct extras {
+    struct extra_field *items;
+    size_t n;
+};
+
+static const char *
+task_where(struct option_reader *reader, const struct source_config *source, const char *task)
+{
+    const char *where = options_join(reader, "sources", source->name);
+    return options_join(reader, options_join(reader, where, "tasks"), task);
+}
+
+/* Reads the mapping form of `fields`; a known field's type may be left out. */
+static struct extras read_extras(struct option_reader *reader,
+                                 const struct task_config *task,
+                                 const struct task_def *def,
+                                 const char *where)
+{
+    const struct yaml_node *node = task->more_fields;
+    const bool *repeated = options_repeated(reader, node, where);
+    struct extras extras = {.items = options_alloc(reader, node->n_items * sizeof(*extras.items))};
+    for (size_t i = 0; i < node->n_items; i++) {
+        const struct yaml_node *key = node->keys[i];
+        const char *inner = options_join(reader, where, key->scalar);
+        int known = catalog_find_field(def, key->scalar);
+        struct extra_field *extra = &extras.items[extras.n];
+        *extra = (struct extra_field){.field = {.name = key->scalar}, .line = key->line};
+        if (!name_is_field(key->scalar)) {
+            options_fault(reader, key->line, "%s: a field name must be %s", inner, NAME_FIELD_RULE);
+        } else if (!repeated[i] &&
+                   catalog_read_field(reader, node->items[i], inner,
+                                      known < 0 ? NULL : &def->fields[known], &extra->field)) {
+            extras.n++;
+        }
+    }
+    return extras;
+}
+
+static void fault_unknown_field(struct option_reader *reader,
+                                const struct task_config *task,
+                                const char *where,
+                                const struct task_def *def,
+                                const char *name)
+{
+    const char *names[TASK_MAX_FIELDS];
+    for (size_t i = 0; i < def->n_fields && i < ARRAY_SIZE(names); i++) {
+        names[i] = def->fields[i].name;
+    }
+    options_fault(reader, task->line,
+                  "%s names \"%s\", which the catalog does not have%s; to add it write {%s: text}",
+                  where, options_shown(reader, name),
+                  options_hint(reader, name, names, def->n_fields), options_shown(reader, name));
+}
+
+/* Marks what `source` copies of the landed table: the catalog's fields or a part of them, and its
+ * own additional ones. */
+static const struct task_def *select_task(struct option_reader *reader,
+                                          const struct task_def *landed,
+                                          const struct task_def *base,
+                                          const struct task_config *task,
+                                          const char *where)
+{
+    bool *keep = options_alloc(reader, landed->n_fields * sizeof(*keep));
+    bool *display = options_alloc(reader, landed->n_fields * sizeof(*display));
+    for (size_t i = 0; i < base->n_fields; i++) {
+        keep[i] = task == NULL || task->fields == NULL;
+        display[i] = base->fields[i].display;
+    }
+    for (size_t i = 0; task != NULL && i < task->n_fields; i++) {
+        int field = catalog_find_field(base, task->fields[i]);
+        if (field < 0) {
+            fault_unknown_field(reader, task, where, base, task->fields[i]);
+        } else {
+            keep[field] = true;
+        }
+    }
+    if (task != NULL && task->more_fields != NULL) {
+        const struct yaml_node *more = task->more_fields;
+        for (size_t i = 0; i < more->n_items; i++) {
+            int field = catalog_find_field(landed, more->keys[i]->scalar);
+            const struct yaml_node *wish = yaml_find(more->items[i], "display");
+            if (field >= 0) {
+                keep[field] = true;
+                display[field] = wish != NULL ? strcmp(wish->scalar, "true") == 0 : display[field];
+            }
+        }
+    }
+    return catalog_select_task(reader, landed, keep, display);
+}
+
+static const struct task_def *resolve_task(struct option_reader *reader,
+                                           const struct source_config *source,
+                                           const struct task_def *landed,
+                                           const struct task_def *base)
+{
+    const struct task_config *task = source_task(source, base->name);
+    const char *where = options_join(reader, task_where(reader, source, base->name), "fields");
+    struct task_def *own = options_alloc(reader, sizeof(*own));
+    *own = *select_task(reader, landed, base, task, where);
+    if (source->page_size != 0) {
+        own->page_size = source->page_size;
+    }
+    if (task != NULL && task->page_size != 0) {
+        own->page_size = task->page_size;
+    }
+    if (task != NULL && task->filter != NULL) {
+        own->filter = task->filter;
+    }
+    return own;
+}
+
+/* The table that takes what every source of the type adds. */
+static const struct task_def *
+land_task(struct option_reader *reader, const struct config *config, const struct task_def *base)
+{
+    const struct task_def *landed = base;
+    for (size_t i = 0; i < config->n_sources; i++) {
+        const struct source_config *source = &config->sources[i];
+        const struct task_config *task = source_task(source, base->name);
+        if (source->type == NULL || strcmp(source->type, base->source_type) != 0 || task == NULL ||
+            task->more_fields == NULL) {
+            continue;
+        }
+        const char *where = options_join(reader, task_where(reader, source, base->name), "fields");
+        struct extras extras = read_extras(reader, task, base, where);
+        const struct task_def *extended =
+            catalog_extend_task(reader, landed, extras.items, extras.n, where);
+        if (extended != NULL) {
+            landed = extended;
+        }
+    }
+    return landed;
+}
+
+static void check_task_names(struct option_reader *reader,
+                             const struct config *config,
+                             const struct source_config *source)
+{
+    size_t n = 0;
+    const char **names = options_alloc(reader, config->catalog.n_tasks * sizeof(*names));
+    for (size_t i = 0; source->type != NULL && i < config->catalog.n_tasks; i++) {
+        if (strcmp(config->catalog.tasks[i]->source_type, source->type) == 0) {
+            names[n++] = config->catalog.tasks[i]->name;
+        }
+    }
+    for (size_t i = 0; source->type != NULL && i < source->n_tasks; i++) {
+        const char *name = source->tasks[i].name;
+        if (catalog_task(&config->catalog, source->type, name) == NULL) {
+            options_fault(reader, source->tasks[i].line, "%s: the catalog has no such task of %s%s",
+                          task_where(reader, source, name), source->type,
+                          options_hint(reader, name, names, n));
+        }
+    }
+}
+
+void config_resolve_tasks(struct option_reader *reader, struct config *config)
+{
+    size_t n_tasks = config->catalog.n_tasks;
+    struct source_task *resolved =
+        options_alloc(reader, config->n_sources * n_tasks * sizeof(*resolved));
+    size_t n_resolved = 0;
+    config->landed = options_alloc(reader, n_tasks * sizeof(*config->landed));
+    for (size_t i = 0; i < config->n_sources; i++) {
+        check_task_names(reader, config, &config->sources[i]);
+    }
+    for (size_t i = 0; i < n_tasks; i++) {
+        const struct task_def *base = config->catalog.tasks[i];
+        config->landed[i] = land_task(reader, config, base);
+        for (size_t j = 0; j < config->n_sources; j++) {
+            const struct source_config *source = &config->sources[j];
+            if (source->type != NULL && strcmp(source->type, base->source_type) == 0) {
+                resolved[n_resolved++] = (struct source_task){
+                    source->name, resolve_task(reader, source, config->landed[i], base)};
+            }
+        }
+    }
+    config->source_tasks = resolved;
+    config->n_source_tasks = n_resolved;
+}
