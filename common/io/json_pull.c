@@ -22,7 +22,9 @@ enum pull_state {
     STATE_VALUE,         /* a value: at the start, or behind "name": */
     STATE_FIRST_ELEMENT, /* behind [ */
     STATE_FIRST_NAME,    /* behind { */
-    STATE_AFTER_VALUE,   /* behind a value, at any depth */
+    STATE_AFTER_MEMBER,  /* behind a value in an object */
+    STATE_AFTER_ELEMENT, /* behind a value in an array */
+    STATE_AFTER_ROOT,    /* behind the value that is the document */
     STATE_END,
     STATE_FAILED, /* cursor stands on the byte that was refused */
 };
@@ -69,6 +71,17 @@ static bool in_object(const struct json_pull *pull)
     return (pull->is_object_bits & 1) != 0;
 }
 
+/* What follows a value of the innermost level. */
+static ALWAYS_INLINE void end_value(struct json_pull *pull, char *behind)
+{
+    pull->cursor = behind;
+    if (in_object(pull)) {
+        pull->state = STATE_AFTER_MEMBER;
+    } else {
+        pull->state = pull->depth > 0 ? STATE_AFTER_ELEMENT : STATE_AFTER_ROOT;
+    }
+}
+
 static const char *container_name(const struct json_pull *pull)
 {
     return in_object(pull) ? "an object" : "an array";
@@ -99,7 +112,7 @@ static char *skip_utf8(char *cursor)
 }
 
 /* `at` is a byte that no string may hold as it is. */
-COLD static char *refuse_string_byte(struct json_pull *pull, char *at, struct error *err)
+COLD static enum json_token refuse_string_byte(struct json_pull *pull, char *at, struct error *err)
 {
     char why[120];
     unsigned char lead = (unsigned char)*at;
@@ -107,8 +120,7 @@ COLD static char *refuse_string_byte(struct json_pull *pull, char *at, struct er
         (void)snprintf(why, sizeof(why),
                        "the control character 0x%02x stands bare in a string: it must be escaped",
                        lead);
-        (void)refuse(pull, at, why, err);
-        return NULL;
+        return refuse(pull, at, why, err);
     }
     char *rest = at + 1;
     while (at != pull->end && rest != pull->end && is_continuation(*rest)) {
@@ -116,12 +128,10 @@ COLD static char *refuse_string_byte(struct json_pull *pull, char *at, struct er
     }
     ptrdiff_t wanted = lead < 0xc2 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 1;
     if (at == pull->end || (rest == pull->end && rest - at < wanted)) {
-        (void)refuse(pull, pull->end, "the document ends inside a string", err);
-        return NULL;
+        return refuse(pull, pull->end, "the document ends inside a string", err);
     }
     (void)snprintf(why, sizeof(why), "a string holds invalid UTF-8, starting with 0x%02x", lead);
-    (void)refuse(pull, at, why, err);
-    return NULL;
+    return refuse(pull, at, why, err);
 }
 
 static int hex_digit(char byte)
@@ -210,41 +220,110 @@ static bool read_unicode_escape(struct json_pull *pull,
     return true;
 }
 
+/* What the letter behind a backslash stands for, NUL if for nothing. */
+static char escape_meaning(char letter)
+{
+    switch (letter) {
+    case '"':
+    case '\\':
+    case '/':
+        return letter;
+    case 'b':
+        return '\b';
+    case 'f':
+        return '\f';
+    case 'n':
+        return '\n';
+    case 'r':
+        return '\r';
+    case 't':
+        return '\t';
+    default:
+        return '\0';
+    }
+}
+
 /* The escape whose backslash is at `cursor`. */
 static bool
 read_escape(struct json_pull *pull, char *cursor, struct escape *ret_escape, struct error *err)
 {
-    static const char letters[] = "\"\\/bfnrt";
-    static const char meanings[] = "\"\\/\b\f\n\r\t";
     if (cursor[1] == 'u') {
         return read_unicode_escape(pull, cursor, ret_escape, err);
     }
-    const char *letter = cursor[1] == '\0' ? NULL : strchr(letters, cursor[1]);
-    if (letter == NULL) {
+    char meaning = escape_meaning(cursor[1]);
+    if (meaning == '\0') {
         (void)refuse_unexpected(pull, cursor + 1, "one of \" \\ / b f n r t u behind a backslash",
                                 "a string", err);
         return false;
     }
-    ret_escape->bytes[0] = meanings[letter - letters];
+    ret_escape->bytes[0] = meaning;
     ret_escape->len = 1;
     ret_escape->after = cursor + 2;
     return true;
 }
 
-/* Moves [run, run_end) down to `out`, unless it lies there already. */
+/* Moves [run, run_end) down to `out`, unless it lies there already. Between two escapes there are
+ * mostly a few bytes: too few for a call. */
 static char *move_run(char *out, const char *run, const char *run_end)
 {
     size_t len = (size_t)(run_end - run);
-    if (out != run) {
+    if (out == run) {
+        return out + len;
+    }
+    if (len >= 8 && len <= 16) {
+        uint64_t head;
+        uint64_t tail;
+        memcpy(&head, run, 8);
+        memcpy(&tail, run_end - 8, 8);
+        memcpy(out, &head, 8);
+        memcpy(out + len - 8, &tail, 8);
+    } else if (len < 8) {
+        for (size_t i = 0; i < len; i++) {
+            out[i] = run[i];
+        }
+    } else {
         memmove(out, run, len);
     }
     return out + len;
 }
 
+static ALWAYS_INLINE char *skip_space(char *cursor)
+{
+    if ((unsigned char)*cursor > ' ') {
+        return cursor; /* most sources send none */
+    }
+    while (*cursor == ' ' || *cursor == '\n' || *cursor == '\r' || *cursor == '\t') {
+        cursor++;
+    }
+    return cursor;
+}
+
+/* `behind` follows the closing quote. A name takes its colon along, so that a value is what follows
+ * every name. */
+static ALWAYS_INLINE enum json_token
+end_string(struct json_pull *pull, char *behind, bool is_name, struct error *err)
+{
+    if (!is_name) {
+        end_value(pull, behind);
+        return JSON_STRING;
+    }
+    char *colon = skip_space(behind);
+    if (*colon != ':') {
+        return refuse_unexpected(pull, colon, "':' behind a member name", "an object", err);
+    }
+    pull->cursor = colon + 1;
+    pull->state = STATE_VALUE;
+    return JSON_NAME;
+}
+
 /* The rest of a string that begins at `begin` and whose byte at `cursor` needs a closer look.
- * Returns the byte behind the closing quote, NULL with err set. */
-static char *read_hard_string(
-    struct json_pull *pull, char *begin, char *cursor, bool in_place, struct error *err)
+ * It ends the token itself, so that the short way through json_pull_next calls nothing. */
+static enum json_token read_hard_string(struct json_pull *pull,
+                                        char *begin,
+                                        char *cursor,
+                                        bool is_name,
+                                        bool in_place,
+                                        struct error *err)
 {
     char *out = begin;       /* end of what is final */
     const char *run = begin; /* begin of what follows it and needs no change */
@@ -252,7 +331,7 @@ static char *read_hard_string(
         if (*cursor == '\\') {
             struct escape escape;
             if (!read_escape(pull, cursor, &escape, err)) {
-                return NULL;
+                return JSON_ERROR;
             }
             if (in_place) {
                 out = move_run(out, run, cursor);
@@ -272,13 +351,12 @@ static char *read_hard_string(
     }
     out = move_run(out, run, cursor);
     pull->text = (struct str){begin, (size_t)(out - begin)};
-    return cursor + 1;
+    return end_string(pull, cursor + 1, is_name, err);
 }
 
-/* The string whose opening quote is at `cursor`: sets text and has_nul, returns the byte behind
- * the closing quote, NULL with err set. */
-static ALWAYS_INLINE char *
-read_string(struct json_pull *pull, char *cursor, bool in_place, struct error *err)
+/* The string whose opening quote is at `cursor`: sets text and has_nul. */
+static ALWAYS_INLINE enum json_token
+read_string(struct json_pull *pull, char *cursor, bool is_name, bool in_place, struct error *err)
 {
     char *begin = cursor + 1;
     char *special = find_special(begin, pull->end);
@@ -287,17 +365,9 @@ read_string(struct json_pull *pull, char *cursor, bool in_place, struct error *e
     }
     if (*special == '"') {
         pull->text = (struct str){begin, (size_t)(special - begin)};
-        return special + 1;
+        return end_string(pull, special + 1, is_name, err);
     }
-    return read_hard_string(pull, begin, special, in_place, err);
-}
-
-static ALWAYS_INLINE char *skip_space(char *cursor)
-{
-    while (*cursor == ' ' || *cursor == '\n' || *cursor == '\r' || *cursor == '\t') {
-        cursor++;
-    }
-    return cursor;
+    return read_hard_string(pull, begin, special, is_name, in_place, err);
 }
 
 static bool is_digit(char byte)
@@ -338,8 +408,7 @@ static enum json_token read_number(struct json_pull *pull, char *cursor, struct 
         return JSON_ERROR;
     }
     pull->text = (struct str){begin, (size_t)(cursor - begin)};
-    pull->cursor = cursor;
-    pull->state = STATE_AFTER_VALUE;
+    end_value(pull, cursor);
     return JSON_NUMBER;
 }
 
@@ -355,8 +424,7 @@ static enum json_token read_literal(struct json_pull *pull,
                                      err);
         }
     }
-    pull->cursor = cursor;
-    pull->state = STATE_AFTER_VALUE;
+    end_value(pull, cursor);
     return token;
 }
 
@@ -386,8 +454,7 @@ static enum json_token close_container(struct json_pull *pull, char *cursor, str
     }
     pull->depth--;
     pull->is_object_bits >>= 1;
-    pull->cursor = cursor + 1;
-    pull->state = STATE_AFTER_VALUE;
+    end_value(pull, cursor + 1);
     return is_object ? JSON_OBJECT_END : JSON_ARRAY_END;
 }
 
@@ -413,38 +480,16 @@ static enum json_token read_other_value(struct json_pull *pull, char *cursor, st
 static ALWAYS_INLINE enum json_token
 read_value(struct json_pull *pull, char *cursor, bool in_place, struct error *err)
 {
-    if (*cursor != '"') {
-        return read_other_value(pull, cursor, err);
-    }
-    char *after = read_string(pull, cursor, in_place, err);
-    if (after == NULL) {
-        return JSON_ERROR;
-    }
-    pull->cursor = after;
-    pull->state = STATE_AFTER_VALUE;
-    return JSON_STRING;
+    return *cursor == '"' ? read_string(pull, cursor, false, in_place, err)
+                          : read_other_value(pull, cursor, err);
 }
 
-/* A member name together with its colon, so that a value is what follows every name. */
 static ALWAYS_INLINE enum json_token
 read_name(struct json_pull *pull, char *cursor, bool in_place, struct error *err)
 {
-    if (*cursor != '"') {
-        const char *expected = pull->state == STATE_FIRST_NAME ? "a member name in quotes or '}'"
-                                                               : "a member name in quotes";
-        return refuse_unexpected(pull, cursor, expected, "an object", err);
-    }
-    char *after = read_string(pull, cursor, in_place, err);
-    if (after == NULL) {
-        return JSON_ERROR;
-    }
-    after = skip_space(after);
-    if (*after != ':') {
-        return refuse_unexpected(pull, after, "':' behind a member name", "an object", err);
-    }
-    pull->cursor = after + 1;
-    pull->state = STATE_VALUE;
-    return JSON_NAME;
+    return *cursor == '"'
+               ? read_string(pull, cursor, true, in_place, err)
+               : refuse_unexpected(pull, cursor, "a member name in quotes", "an object", err);
 }
 
 static enum json_token finish(struct json_pull *pull, char *cursor, struct error *err)
@@ -461,45 +506,36 @@ static ALWAYS_INLINE enum json_token
 advance(struct json_pull *pull, bool in_place, struct error *err)
 {
     char *cursor = skip_space(pull->cursor);
-    bool wants_name = false;
     switch ((enum pull_state)pull->state) {
-    case STATE_AFTER_VALUE:
-        if (pull->depth == 0) {
-            return finish(pull, cursor, err);
-        }
-        if (*cursor != ',') {
-            return close_container(pull, cursor, err);
-        }
-        cursor = skip_space(cursor + 1);
-        wants_name = in_object(pull);
-        break;
-    case STATE_FIRST_NAME:
-        if (*cursor == '}') {
-            return close_container(pull, cursor, err);
-        }
-        wants_name = true;
-        break;
-    case STATE_FIRST_ELEMENT:
-        if (*cursor == ']') {
-            return close_container(pull, cursor, err);
-        }
-        break;
     case STATE_VALUE:
-        break;
+        return read_value(pull, cursor, in_place, err);
+    case STATE_AFTER_MEMBER:
+        return *cursor == ',' ? read_name(pull, skip_space(cursor + 1), in_place, err)
+                              : close_container(pull, cursor, err);
+    case STATE_AFTER_ELEMENT:
+        return *cursor == ',' ? read_value(pull, skip_space(cursor + 1), in_place, err)
+                              : close_container(pull, cursor, err);
+    case STATE_FIRST_NAME:
+        return *cursor == '}' ? close_container(pull, cursor, err)
+                              : read_name(pull, cursor, in_place, err);
+    case STATE_FIRST_ELEMENT:
+        return *cursor == ']' ? close_container(pull, cursor, err)
+                              : read_value(pull, cursor, in_place, err);
+    case STATE_AFTER_ROOT:
+        return finish(pull, cursor, err);
     case STATE_END:
         return JSON_END;
     case STATE_FAILED:
         return refuse_again(pull, err);
     }
-    return wants_name ? read_name(pull, cursor, in_place, err)
-                      : read_value(pull, cursor, in_place, err);
+    __builtin_unreachable();
 }
 
 /* Where the value begins that advance() is about to read. */
 static char *find_value(const struct json_pull *pull)
 {
     char *cursor = skip_space(pull->cursor);
-    if (pull->state == STATE_AFTER_VALUE && *cursor == ',') {
+    if (pull->state == STATE_AFTER_ELEMENT && *cursor == ',') {
         cursor = skip_space(cursor + 1);
     }
     return cursor;
@@ -525,9 +561,9 @@ enum json_token json_pull_next(struct json_pull *pull, struct error *err)
 
 bool json_pull_skip(struct json_pull *pull, struct str *ret_raw, struct error *err)
 {
-    /* A name or the end may come next there: only a caller that lost count asks for a value. */
-    assert(pull->state != STATE_FIRST_NAME && pull->state != STATE_END);
-    assert(pull->state != STATE_AFTER_VALUE || (pull->depth > 0 && !in_object(pull)));
+    /* Elsewhere a name or the end comes next: only a caller that lost count asks for a value. */
+    assert(pull->state == STATE_VALUE || pull->state == STATE_FIRST_ELEMENT ||
+           pull->state == STATE_AFTER_ELEMENT || pull->state == STATE_FAILED);
 
     char *begin = find_value(pull);
     uint8_t depth = pull->depth;

@@ -42,18 +42,15 @@ static inline char *find_special(char *cursor, const char *end);
 
 static inline char *find_special(char *cursor, const char *end)
 {
-    const __m128i quotes = _mm_set1_epi8('"');
-    const __m128i backslashes = _mm_set1_epi8('\\');
-    const __m128i first_plain = _mm_set1_epi8(0x20);
     while (end - cursor >= 16) {
         __m128i block = _mm_loadu_si128((const __m128i *)(const void *)cursor);
-        /* Signed, so that bytes above 0x7f are below 0x20 just as control characters are. */
-        __m128i special = _mm_cmplt_epi8(block, first_plain);
-        special = _mm_or_si128(special, _mm_cmpeq_epi8(block, quotes));
-        special = _mm_or_si128(special, _mm_cmpeq_epi8(block, backslashes));
-        unsigned mask = (unsigned)_mm_movemask_epi8(special);
+        /* Signed and saturating: what ends up negative is a control character or above 0x7f. */
+        __m128i special = _mm_subs_epi8(block, _mm_set1_epi8(0x20));
+        special = _mm_or_si128(special, _mm_cmpeq_epi8(block, _mm_set1_epi8('"')));
+        special = _mm_or_si128(special, _mm_cmpeq_epi8(block, _mm_set1_epi8('\\')));
+        int mask = _mm_movemask_epi8(special);
         if (mask != 0) {
-            return cursor + __builtin_ctz(mask);
+            return cursor + __builtin_ctz((unsigned)mask);
         }
         cursor += 16;
     }

@@ -46,8 +46,8 @@ static const char *const date_fields[] = {
 };
 
 /* What one page's long texts are made of. */
-static const char *const ascii_words[] = {"printer", "VPN",    "does not", "respond", "\"error\"",
-                                          "since",   "monday", "C:\\temp", "user's",  "laptop\n"};
+static const char *const ascii_words[] = {"printer", "VPN",    "does not", "respond", "\"error\"\n",
+                                          "since",   "monday", "folder",   "user's",  "laptop"};
 static const char *const italian_words[] = {"è",      "più",     "perché", "l'utente", "città",
                                             "accede", "qualità", "non",    "stampa",   "già"};
 
@@ -95,8 +95,8 @@ static void add_incident(struct buf *page, const char *const words[10], uint64_t
     (void)snprintf(value, sizeof(value), "INC%07u", (unsigned)random_below(seed, 10000000));
     add_field(page, "number", value);
     add_field(page, "active", random_below(seed, 2) == 0 ? "true" : "false");
-    add_text(page, "short_description", words, 8, seed);
-    add_text(page, "close_notes", words, random_below(seed, 30), seed);
+    add_text(page, "short_description", words, 10, seed);
+    add_text(page, "close_notes", words, random_below(seed, 65), seed);
     page->ptr[page->len - 1] = '}'; /* instead of the last comma */
 }
 
