@@ -44,9 +44,9 @@ struct http_header {
 /* What has been received. Views live until the client's next http_send. */
 struct http_response {
     int status;
-    struct buf *body;       /* decoded; writable in place */
+    struct buf *body;        /* decoded; writable in place */
     struct str content_type; /* "" if none */
-    int64_t date_us;        /* of the Date header, 0 if none */
+    int64_t date_us;         /* of the Date header, 0 if none */
     int64_t elapsed_us;
     struct http_client *client;
 };
@@ -66,7 +66,9 @@ enum http_verdict {
 /* Judges an answer of any status; sets err for every verdict but ACCEPT. Runs inside http_send once
  * per attempt and may decode the body: what it produced for a refused attempt must be discarded by
  * itself. */
-typedef enum http_verdict (*http_judge)(void *arg, struct http_response *response, struct error *err);
+typedef enum http_verdict (*http_judge)(void *arg,
+                                        struct http_response *response,
+                                        struct error *err);
 
 /* The verdict most answers deserve, by status alone: 2xx ACCEPT (202 RETRY_FRESH), 401 REAUTH, 403
  * FAIL (DENIED), 429 THROTTLE, 408/499/500/502/503/504 RETRY, 3xx FAIL (CONFIG: names the Location
@@ -81,10 +83,10 @@ struct http_request {
     size_t n_headers;
     struct str body; /* with POST */
     const char *content_type;
-    bool no_credential;   /* do not send the source's credential */
+    bool no_credential;    /* do not send the source's credential */
     bool timeout_is_limit; /* a timeout is ERROR_LIMIT at once: the caller will ask for less */
-    int64_t timeout_us;   /* 0 = the source's */
-    http_judge judge;     /* NULL = http_judge_status */
+    int64_t timeout_us;    /* 0 = the source's */
+    http_judge judge;      /* NULL = http_judge_status */
     void *judge_arg;
 };
 

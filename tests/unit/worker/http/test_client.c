@@ -1,0 +1,700 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmocka_all.h"
+#include "common/base/clock.h"
+#include "fake.h"
+
+struct fixture {
+    struct fake_clock clock;
+    struct fake_wire wire;
+    struct stop *stop;
+    struct source_config config;
+    struct http_source *source;
+    struct http_client *client;
+    struct http_response response;
+    struct error err;
+};
+
+static void set_up_with(struct fixture *f,
+                        struct source_config config,
+                        const struct fake_answer *answers,
+                        size_t n)
+{
+    *f = (struct fixture){.config = config};
+    fake_clock_init(&f->clock);
+    fake_wire_init(&f->wire, &f->clock, answers, n);
+    f->stop = stop_new(NULL);
+    const struct http_seams seams = fake_seams(&f->clock, &f->wire);
+
+    f->source = http_source_new_with(&f->config, 4, f->stop, &seams, &f->err);
+    assert_non_null(f->source);
+    f->client = http_client_new(f->source, 1 << 20);
+}
+
+#define SET_UP(f, ...)                                                                             \
+    static const struct fake_answer answers_[] = {__VA_ARGS__};                                    \
+    set_up_with((f), fake_config(), answers_, ARRAY_SIZE(answers_))
+
+static void tear_down(struct fixture *f)
+{
+    http_client_free(f->client);
+    http_source_free(f->source);
+    stop_free(f->stop);
+    fake_wire_release(&f->wire);
+    fake_clock_release(&f->clock);
+}
+
+static bool send_request(struct fixture *f, struct http_request request)
+{
+    error_clear(&f->err);
+    return http_send(f->client, &request, &f->response, &f->err);
+}
+
+static bool get(struct fixture *f)
+{
+    return send_request(f,
+                        (struct http_request){.method = "GET", .url = STR_LITERAL("/api/x?q=1")});
+}
+
+static void assert_says(const struct fixture *f, const char *words)
+{
+    if (strstr(f->err.msg, words) == NULL) {
+        fail_msg("\"%s\" does not say \"%s\"", f->err.msg, words);
+    }
+}
+
+static void client_sends_the_request_and_hands_out_the_answer(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    SET_UP(&f, {.status = 200,
+                .headers = "Content-Type: application/json\nDate: Tue, 14 Jul 2026 00:30:28 GMT",
+                .body = "{}",
+                .takes_us = 7});
+    assert_true(get(&f));
+    assert_int_equal(f.response.status, 200);
+    assert_string_equal(f.response.body->ptr, "{}");
+    assert_true(str_equal_c(f.response.content_type, "application/json"));
+    assert_int_equal(f.response.date_us, INT64_C(1783989028) * US_PER_S);
+    assert_int_equal(f.response.elapsed_us, 7);
+    assert_true(str_equal_c(http_response_header(&f.response, "content-TYPE"), "application/json"));
+    assert_string_equal(f.wire.requests[0].url, "https://acme.example/api/x?q=1");
+    assert_string_equal(f.wire.requests[0].credential, "s3cret");
+    assert_int_equal(f.wire.requests[0].timeout_us, 60 * US_PER_S);
+    struct http_counters counters;
+
+    http_client_counters(f.client, &counters);
+    assert_int_equal(counters.requests, 1);
+    assert_int_equal(counters.retries, 0);
+    assert_int_equal(counters.bytes_received, 2);
+    assert_int_equal(counters.fetch_us, 7);
+    tear_down(&f);
+}
+
+static void client_judges_every_status_as_declared(void **state)
+{
+    static const struct {
+        int status;
+        enum error_code code;
+        size_t n_requests; /* with six attempts */
+    } cases[] = {
+        {200, ERROR_NONE, 1},      {204, ERROR_NONE, 1},      {202, ERROR_TRANSIENT, 6},
+        {401, ERROR_DENIED, 1},    {403, ERROR_DENIED, 1},    {429, ERROR_THROTTLED, 6},
+        {408, ERROR_TRANSIENT, 6}, {499, ERROR_TRANSIENT, 6}, {500, ERROR_TRANSIENT, 6},
+        {502, ERROR_TRANSIENT, 6}, {503, ERROR_TRANSIENT, 6}, {504, ERROR_TRANSIENT, 6},
+        {302, ERROR_CONFIG, 1},    {400, ERROR_CONFIG, 1},    {404, ERROR_CONFIG, 1},
+        {414, ERROR_CONFIG, 1},    {501, ERROR_CONFIG, 1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        const struct fake_answer answers[] = {{.status = cases[i].status}};
+        struct fixture f;
+
+        set_up_with(&f, fake_config(), answers, 1);
+        assert_int_equal(get(&f), cases[i].code == ERROR_NONE);
+        assert_int_equal(f.err.code, cases[i].code);
+        assert_int_equal(f.wire.n_requests, cases[i].n_requests);
+        if (cases[i].code != ERROR_NONE) {
+            assert_int_equal(f.err.http_status, cases[i].status);
+            assert_says(&f, "GET /api/x: ");
+            assert_null(strstr(f.err.msg, "q=1"));
+            assert_null(strstr(f.err.msg, "s3cret"));
+        }
+        if (cases[i].n_requests == 6) {
+            assert_says(&f, "6 tries at acme.example");
+        }
+        tear_down(&f);
+    }
+}
+
+static void client_survives_what_passes_within_the_attempts(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    SET_UP(&f, {.status = 500}, {.result = TRANSPORT_BROKEN, .code = ERROR_TRANSIENT},
+           {.result = TRANSPORT_TIMED_OUT, .code = ERROR_TRANSIENT},
+           {.result = TRANSPORT_UNREACHABLE, .code = ERROR_TRANSIENT}, {.status = 502},
+           {.status = 200});
+    assert_true(get(&f));
+    assert_int_equal(f.wire.n_requests, 6);
+    /* full jitter below base * 2^n: 0.5 + 1 + 2 + 4 + 8 s at most, and not all nothing */
+    int64_t took_us = f.wire.requests[5].sent_us - f.wire.requests[0].sent_us;
+
+    assert_in_range(took_us, 1, 15500 * US_PER_MS);
+    struct http_counters counters;
+
+    http_client_counters(f.client, &counters);
+    assert_int_equal(counters.requests, 5); /* one never reached the wire */
+    assert_int_equal(counters.retries, 5);
+    assert_int_equal(counters.throttled_us, 0);
+    tear_down(&f);
+}
+
+static void client_keeps_the_code_of_final_transport_failures(void **state)
+{
+    static const struct {
+        enum transport_result result;
+        enum error_code code;
+        size_t n_requests;
+    } cases[] = {
+        {TRANSPORT_UNREACHABLE, ERROR_TRANSIENT, 6}, {TRANSPORT_UNREACHABLE, ERROR_CONFIG, 6},
+        {TRANSPORT_BROKEN, ERROR_TRANSIENT, 6},      {TRANSPORT_TIMED_OUT, ERROR_TRANSIENT, 6},
+        {TRANSPORT_FAILED, ERROR_CONFIG, 1},         {TRANSPORT_FAILED, ERROR_LIMIT, 1},
+        {TRANSPORT_FAILED, ERROR_CANCELLED, 1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        const struct fake_answer answers[] = {{.result = cases[i].result, .code = cases[i].code}};
+        struct fixture f;
+
+        set_up_with(&f, fake_config(), answers, 1);
+        assert_false(get(&f));
+        assert_int_equal(f.err.code, cases[i].code);
+        assert_int_equal(f.wire.n_requests, cases[i].n_requests);
+        assert_says(&f, "GET /api/x: scripted failure");
+        tear_down(&f);
+    }
+}
+
+static void client_makes_a_timeout_a_limit_when_asked_to(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    SET_UP(&f, {.result = TRANSPORT_TIMED_OUT, .code = ERROR_TRANSIENT});
+    assert_false(send_request(&f, (struct http_request){.method = "GET",
+                                                        .url = STR_LITERAL("/x"),
+                                                        .timeout_is_limit = true,
+                                                        .timeout_us = 5}));
+    assert_int_equal(f.err.code, ERROR_LIMIT);
+    assert_int_equal(f.wire.n_requests, 1);
+    assert_int_equal(f.wire.requests[0].timeout_us, 5);
+    tear_down(&f);
+}
+
+static void client_drops_the_cookies_after_a_202(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    SET_UP(&f, {.status = 202}, {.status = 500}, {.status = 200});
+    assert_true(get(&f));
+    assert_int_equal(f.wire.n_forgotten, 1);
+    tear_down(&f);
+}
+
+static void client_obeys_retry_after_in_seconds(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    SET_UP(&f, {.status = 429, .headers = "Retry-After: 37"}, {.status = 200});
+    assert_true(get(&f));
+    assert_int_equal(f.wire.requests[1].sent_us - f.wire.requests[0].sent_us, 37 * US_PER_S);
+    struct http_counters counters;
+
+    http_client_counters(f.client, &counters);
+    assert_int_equal(counters.throttled_us, 37 * US_PER_S);
+    assert_int_equal(counters.retries, 1);
+    tear_down(&f);
+}
+
+static void client_obeys_retry_after_as_a_date_by_the_servers_clock(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    SET_UP(&f,
+           {.status = 503,
+            .headers = "Date: Mon, 05 Jan 2026 10:00:00 GMT\n"
+                       "Retry-After: Mon, 05 Jan 2026 10:00:30 GMT"},
+           {.status = 200});
+    assert_true(get(&f));
+    assert_int_equal(f.wire.requests[1].sent_us - f.wire.requests[0].sent_us, 30 * US_PER_S);
+    tear_down(&f);
+}
+
+static void client_silences_the_other_lanes_too(void **state)
+{
+    struct fixture f;
+    struct http_response response;
+    struct error err = ERROR_INIT;
+    const struct http_request request = {.method = "GET", .url = STR_LITERAL("/y")};
+
+    (void)state;
+    SET_UP(&f, {.status = 200, .headers = "Retry-After: 20"}, {.status = 200});
+    struct http_client *other = http_client_new(f.source, 1 << 20);
+
+    assert_true(get(&f));
+    assert_true(http_send(other, &request, &response, &err));
+    assert_int_equal(f.wire.requests[1].sent_us - f.wire.requests[0].sent_us, 20 * US_PER_S);
+    http_client_free(other);
+    tear_down(&f);
+}
+
+static void client_fails_at_once_when_the_silence_is_too_long(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    SET_UP(&f, {.status = 429, .headers = "Retry-After: 3600"}, {.status = 200});
+    assert_false(get(&f));
+    assert_int_equal(f.err.code, ERROR_THROTTLED);
+    assert_int_equal(f.err.retry_after_ms, 3600 * 1000);
+    assert_int_equal(f.err.http_status, 429);
+    assert_says(&f, "3600 s");
+    assert_says(&f, "600 s");
+    assert_int_equal(f.wire.n_requests, 1);
+    /* and nobody else sends into that silence */
+    assert_false(get(&f));
+    assert_int_equal(f.err.code, ERROR_THROTTLED);
+    assert_int_equal(f.err.retry_after_ms, 3600 * 1000);
+    assert_int_equal(f.wire.n_requests, 1);
+    tear_down(&f);
+}
+
+static void client_backs_the_source_off_after_a_429_without_header(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    SET_UP(&f, {.status = 429}, {.status = 429}, {.status = 429}, {.status = 200});
+    assert_true(get(&f));
+    assert_int_equal(f.wire.n_requests, 4);
+    int64_t took_us = f.wire.requests[3].sent_us - f.wire.requests[0].sent_us;
+    struct http_counters counters;
+
+    http_client_counters(f.client, &counters);
+    assert_in_range(took_us, 1, 3500 * US_PER_MS);
+    assert_int_equal(counters.throttled_us, took_us);
+    tear_down(&f);
+}
+
+static struct source_config oauth_config(void)
+{
+    struct source_config config = fake_config();
+
+    config.auth = (struct auth_config){.method = AUTH_OAUTH_PASSWORD,
+                                       .client_id = "cid",
+                                       .client_secret = "env:FOZ_TEST_SECRET",
+                                       .username = "foz",
+                                       .password = "env:FOZ_TEST_SECRET"};
+    return config;
+}
+
+#define TOKEN(name)                                                                                \
+    {                                                                                              \
+        .status = 200,                                                                             \
+        .body = "{\"access_token\":\"" name "\",\"token_type\":\"Bearer\",\"expires_in\":1799}"    \
+    }
+
+static void client_fetches_a_token_before_it_sends(void **state)
+{
+    static const struct fake_answer answers[] = {TOKEN("A"), {.status = 200}};
+    struct fixture f;
+
+    (void)state;
+    set_up_with(&f, oauth_config(), answers, ARRAY_SIZE(answers));
+    assert_true(get(&f));
+    assert_string_equal(f.wire.requests[0].method, "POST");
+    assert_string_equal(f.wire.requests[0].url, "https://acme.example/oauth_token.do");
+    assert_string_equal(f.wire.requests[0].content_type, "application/x-www-form-urlencoded");
+    assert_string_equal(f.wire.requests[0].credential, "");
+    assert_string_equal(f.wire.requests[0].body,
+                        "grant_type=password&client_id=cid&client_secret=s3cret&username=foz&"
+                        "password=s3cret");
+    assert_string_equal(f.wire.requests[1].credential, "Bearer A");
+    tear_down(&f);
+}
+
+static void client_renews_once_after_a_401_and_goes_on(void **state)
+{
+    static const struct fake_answer answers[] = {
+        TOKEN("A"), {.status = 401}, TOKEN("B"), {.status = 200}};
+    struct fixture f;
+
+    (void)state;
+    set_up_with(&f, oauth_config(), answers, ARRAY_SIZE(answers));
+    assert_true(get(&f));
+    assert_int_equal(f.wire.n_requests, 4);
+    assert_string_equal(f.wire.requests[3].credential, "Bearer B");
+    tear_down(&f);
+}
+
+static void client_fails_when_the_renewed_credential_is_refused_too(void **state)
+{
+    static const struct fake_answer answers[] = {
+        TOKEN("A"), {.status = 401}, TOKEN("B"), {.status = 401}};
+    struct fixture f;
+
+    (void)state;
+    set_up_with(&f, oauth_config(), answers, ARRAY_SIZE(answers));
+    assert_false(get(&f));
+    assert_int_equal(f.err.code, ERROR_DENIED);
+    assert_int_equal(f.err.http_status, 401);
+    assert_says(&f, "user foz at acme.example refused: wrong password, locked or");
+    assert_int_equal(f.wire.n_requests, 4);
+    tear_down(&f);
+}
+
+static void client_names_all_five_causes_of_a_refused_token(void **state)
+{
+    static const struct fake_answer answers[] = {
+        {.status = 401,
+         .body = "{\"error_description\":\"access_denied\",\"error\":\"server_error\"}"}};
+    static const char *const causes[] = {"client_secret", "password", "grant", "scope", "locked"};
+    struct fixture f;
+
+    (void)state;
+    set_up_with(&f, oauth_config(), answers, ARRAY_SIZE(answers));
+    assert_false(get(&f));
+    assert_int_equal(f.err.code, ERROR_DENIED);
+    for (size_t i = 0; i < ARRAY_SIZE(causes); i++) {
+        assert_says(&f, causes[i]);
+    }
+    assert_null(strstr(f.err.msg, "s3cret"));
+    assert_int_equal(f.wire.n_requests, 1);
+    tear_down(&f);
+}
+
+static void client_retries_the_token_endpoint_like_any_other(void **state)
+{
+    static const struct fake_answer answers[] = {
+        {.status = 503},
+        {.result = TRANSPORT_BROKEN, .code = ERROR_TRANSIENT},
+        TOKEN("A"),
+        {.status = 200}};
+    struct fixture f;
+
+    (void)state;
+    set_up_with(&f, oauth_config(), answers, ARRAY_SIZE(answers));
+    assert_true(get(&f));
+    assert_int_equal(f.wire.n_requests, 4);
+    tear_down(&f);
+}
+
+static void client_refuses_a_token_answer_that_is_none(void **state)
+{
+    static const char *const bodies[] = {"<html>Instance Hibernating page</html>", "{}",
+                                         "{\"access_token\":5}", "{\"access_token\":\"\"}",
+                                         "{\"access_token\":\"a\\r\\nb\"}"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(bodies); i++) {
+        const struct fake_answer answers[] = {{.status = 200, .body = bodies[i]}};
+        struct fixture f;
+
+        set_up_with(&f, oauth_config(), answers, 1);
+        assert_false(get(&f));
+        assert_int_equal(f.err.code, ERROR_CONFIG);
+        assert_says(&f, "oauth_token.do");
+        tear_down(&f);
+    }
+}
+
+static void client_renews_before_sending_after_a_long_silence(void **state)
+{
+    static const struct fake_answer answers[] = {
+        {.status = 200, .body = "{\"access_token\":\"A\",\"expires_in\":300}"},
+        {.status = 429, .headers = "Retry-After: 500"},
+        TOKEN("B"),
+        {.status = 200}};
+    struct fixture f;
+
+    (void)state;
+    set_up_with(&f, oauth_config(), answers, ARRAY_SIZE(answers));
+    assert_true(get(&f));
+    assert_int_equal(f.wire.n_requests, 4);
+    assert_string_equal(f.wire.requests[2].method, "POST");
+    assert_true(f.wire.requests[2].sent_us - f.wire.requests[1].sent_us >= 500 * US_PER_S);
+    assert_string_equal(f.wire.requests[3].credential, "Bearer B");
+    tear_down(&f);
+}
+
+static void client_does_not_repeat_a_wrong_password(void **state)
+{
+    static const struct fake_answer answers[] = {{.status = 401}};
+    struct source_config config = fake_config();
+    struct fixture f;
+
+    (void)state;
+    config.auth = (struct auth_config){
+        .method = AUTH_BASIC, .username = "foz", .password = "env:FOZ_TEST_SECRET"};
+    set_up_with(&f, config, answers, 1);
+    assert_false(get(&f));
+    assert_int_equal(f.wire.n_requests, 1);
+    assert_says(&f, "user foz at acme.example refused");
+    tear_down(&f);
+}
+
+static void rotate(void *arg, size_t index)
+{
+    (void)arg;
+    (void)setenv("FOZ_TEST_SECRET", index == 0 ? "rotated" : "unused", 1);
+}
+
+static void client_picks_up_a_rotated_secret(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    SET_UP(&f, {.status = 401}, {.status = 200});
+    f.wire.before = rotate;
+    assert_true(get(&f));
+    assert_string_equal(f.wire.requests[0].credential, "s3cret");
+    assert_string_equal(f.wire.requests[1].credential, "rotated");
+    tear_down(&f);
+}
+
+static void client_opens_the_breaker_and_closes_it_by_a_probe(void **state)
+{
+    static const struct fake_answer answers[] = {
+        {.status = 500},
+        {.result = TRANSPORT_UNREACHABLE, .code = ERROR_TRANSIENT},
+        {.status = 503},
+        {.status = 200}};
+    struct source_config config = fake_config();
+    struct fixture f;
+
+    (void)state;
+    config.breaker.failures = 3;
+    set_up_with(&f, config, answers, ARRAY_SIZE(answers));
+    assert_true(get(&f));
+    assert_int_equal(f.wire.n_requests, 4);
+    assert_true(f.wire.requests[3].sent_us - f.wire.requests[2].sent_us >= 60 * US_PER_S);
+    assert_int_equal(limiter_open_after_failures(&f.source->limiter), 0);
+    tear_down(&f);
+}
+
+static void client_names_the_breaker_when_it_gives_up(void **state)
+{
+    static const struct fake_answer answers[] = {{.status = 500}};
+    struct source_config config = fake_config();
+    struct fixture f;
+
+    (void)state;
+    config.breaker.failures = 2;
+    config.retry.attempts = 4;
+    set_up_with(&f, config, answers, ARRAY_SIZE(answers));
+    assert_false(get(&f));
+    assert_int_equal(f.err.code, ERROR_TRANSIENT);
+    assert_int_equal(f.wire.n_requests, 4);
+    assert_says(&f, "circuit breaker of source snow is open after 4 failures");
+    tear_down(&f);
+}
+
+static enum http_verdict judge_word(void *arg, struct http_response *response, struct error *err)
+{
+    int *n_calls = arg;
+
+    (*n_calls)++;
+    if (strcmp(response->body->ptr, "good") == 0) {
+        return HTTP_ACCEPT;
+    }
+    if (response->status != 200) {
+        error_set(err, ERROR_LIMIT, "cancelled by the quota");
+        return HTTP_FAIL;
+    }
+    error_set(err, ERROR_DATA, "half a page");
+    return HTTP_RETRY;
+}
+
+static void client_lets_the_judge_decide(void **state)
+{
+    struct fixture f;
+    int n_calls = 0;
+    const struct http_request request = {
+        .method = "GET", .url = STR_LITERAL("/x"), .judge = judge_word, .judge_arg = &n_calls};
+
+    (void)state;
+    SET_UP(&f, {.status = 200, .body = "half"}, {.status = 200, .body = "good"},
+           {.status = 500, .body = "Transaction cancelled"});
+    assert_true(send_request(&f, request));
+    assert_int_equal(n_calls, 2);
+    assert_false(send_request(&f, request));
+    assert_int_equal(n_calls, 3);
+    assert_int_equal(f.err.code, ERROR_LIMIT);
+    assert_int_equal(f.err.http_status, 500);
+    tear_down(&f);
+}
+
+static void client_does_not_count_a_5xx_the_judge_explains_against_the_source(void **state)
+{
+    static const struct fake_answer answers[] = {{.status = 500, .body = "Transaction cancelled"}};
+    struct source_config config = fake_config();
+    struct fixture f;
+    int n_calls = 0;
+
+    (void)state;
+    config.breaker.failures = 1;
+    set_up_with(&f, config, answers, 1);
+    assert_false(send_request(&f, (struct http_request){.method = "GET",
+                                                        .url = STR_LITERAL("/x"),
+                                                        .judge = judge_word,
+                                                        .judge_arg = &n_calls}));
+    assert_int_equal(limiter_open_after_failures(&f.source->limiter), 0);
+    tear_down(&f);
+}
+
+static void client_sends_the_credential_only_to_its_own_hosts(void **state)
+{
+    static const struct {
+        const char *url;
+        bool is_sent;
+    } cases[] = {
+        {"https://acme.example/y", true},      {"https://sub.acme.example/y", true},
+        {"https://graph.example/y", true},     {"https://evil.example/y", false},
+        {"http://acme.example/y", false},      {"https://acme.example.evil/y", false},
+        {"https://acme.example:444/y", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        static const struct fake_answer answers[] = {{.status = 200}};
+        struct source_config config = fake_config();
+        struct fixture f;
+
+        config.graph_url = "https://graph.example";
+        set_up_with(&f, config, answers, 1);
+        assert_int_equal(
+            send_request(&f, (struct http_request){.method = "GET", .url = str_from(cases[i].url)}),
+            cases[i].is_sent);
+        assert_int_equal(f.wire.n_requests, cases[i].is_sent ? 1 : 0);
+        if (!cases[i].is_sent) {
+            assert_int_equal(f.err.code, ERROR_CONFIG);
+            assert_true(send_request(&f, (struct http_request){.method = "GET",
+                                                               .url = str_from(cases[i].url),
+                                                               .no_credential = true}));
+            assert_string_equal(f.wire.requests[0].credential, "");
+        }
+        tear_down(&f);
+    }
+}
+
+static void client_names_the_host_of_a_redirect(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    SET_UP(&f, {.status = 302,
+                .headers = "Location: https://developer.servicenow.com/login?token=hunter2"});
+    assert_false(get(&f));
+    assert_says(&f, "redirects to developer.servicenow.com,");
+    assert_null(strstr(f.err.msg, "hunter2"));
+    tear_down(&f);
+}
+
+static void client_is_cancelled_before_it_sends(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    SET_UP(&f, {.status = 200});
+    stop_request(f.stop, STOP_SIGNAL);
+    assert_false(get(&f));
+    assert_int_equal(f.err.code, ERROR_CANCELLED);
+    assert_int_equal(f.wire.n_requests, 0);
+    tear_down(&f);
+}
+
+static void cancel(void *arg, size_t index)
+{
+    (void)index;
+    stop_request(arg, STOP_CANCELLED);
+}
+
+static void client_is_cancelled_between_attempts(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    SET_UP(&f, {.status = 500});
+    f.wire.before = cancel;
+    f.wire.before_arg = f.stop;
+    assert_false(get(&f));
+    assert_int_equal(f.err.code, ERROR_CANCELLED);
+    assert_int_equal(f.wire.n_requests, 1);
+    tear_down(&f);
+}
+
+static void source_names_what_is_wrong_with_its_configuration(void **state)
+{
+    struct source_config config = fake_config();
+    struct stop *stop = stop_new(NULL);
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    config.url = "ftp://acme.example";
+    assert_null(http_source_new(&config, 1, stop, &err));
+    assert_int_equal(err.code, ERROR_CONFIG);
+    assert_non_null(strstr(err.msg, "sources.snow.url"));
+    error_clear(&err);
+    config.url = "https://acme.example";
+    config.auth.key = "env:FOZ_TEST_ABSENT";
+    assert_null(http_source_new(&config, 1, stop, &err));
+    assert_int_equal(err.code, ERROR_CONFIG);
+    assert_non_null(strstr(err.msg, "FOZ_TEST_ABSENT"));
+    stop_free(stop);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(client_sends_the_request_and_hands_out_the_answer),
+        cmocka_unit_test(client_judges_every_status_as_declared),
+        cmocka_unit_test(client_survives_what_passes_within_the_attempts),
+        cmocka_unit_test(client_keeps_the_code_of_final_transport_failures),
+        cmocka_unit_test(client_makes_a_timeout_a_limit_when_asked_to),
+        cmocka_unit_test(client_drops_the_cookies_after_a_202),
+        cmocka_unit_test(client_obeys_retry_after_in_seconds),
+        cmocka_unit_test(client_obeys_retry_after_as_a_date_by_the_servers_clock),
+        cmocka_unit_test(client_silences_the_other_lanes_too),
+        cmocka_unit_test(client_fails_at_once_when_the_silence_is_too_long),
+        cmocka_unit_test(client_backs_the_source_off_after_a_429_without_header),
+        cmocka_unit_test(client_fetches_a_token_before_it_sends),
+        cmocka_unit_test(client_renews_once_after_a_401_and_goes_on),
+        cmocka_unit_test(client_fails_when_the_renewed_credential_is_refused_too),
+        cmocka_unit_test(client_names_all_five_causes_of_a_refused_token),
+        cmocka_unit_test(client_retries_the_token_endpoint_like_any_other),
+        cmocka_unit_test(client_refuses_a_token_answer_that_is_none),
+        cmocka_unit_test(client_renews_before_sending_after_a_long_silence),
+        cmocka_unit_test(client_does_not_repeat_a_wrong_password),
+        cmocka_unit_test(client_picks_up_a_rotated_secret),
+        cmocka_unit_test(client_opens_the_breaker_and_closes_it_by_a_probe),
+        cmocka_unit_test(client_names_the_breaker_when_it_gives_up),
+        cmocka_unit_test(client_lets_the_judge_decide),
+        cmocka_unit_test(client_does_not_count_a_5xx_the_judge_explains_against_the_source),
+        cmocka_unit_test(client_sends_the_credential_only_to_its_own_hosts),
+        cmocka_unit_test(client_names_the_host_of_a_redirect),
+        cmocka_unit_test(client_is_cancelled_before_it_sends),
+        cmocka_unit_test(client_is_cancelled_between_attempts),
+        cmocka_unit_test(source_names_what_is_wrong_with_its_configuration),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
