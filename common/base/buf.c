@@ -65,14 +65,22 @@ static bool make_room(struct buf *buf, size_t len)
     return false;
 }
 
-void buf_add(struct buf *buf, const void *bytes, size_t len)
+/* Inline, so that words of a fixed size cost a comparison and a move: rows are made of them. */
+static inline void append(struct buf *buf, const void *bytes, size_t len)
 {
-    if (len == 0 || !make_room(buf, len)) {
+    if (len > buf->capacity - buf->len && !make_room(buf, len)) {
         return;
     }
     memcpy(buf->ptr + buf->len, bytes, len);
     buf->len += len;
     buf->ptr[buf->len] = '\0';
+}
+
+void buf_add(struct buf *buf, const void *bytes, size_t len)
+{
+    if (len > 0) {
+        append(buf, bytes, len);
+    }
 }
 
 void buf_add_str(struct buf *buf, struct str text)
@@ -87,7 +95,7 @@ void buf_add_c(struct buf *buf, const char *text)
 
 void buf_add_char(struct buf *buf, char byte)
 {
-    buf_add(buf, &byte, 1);
+    append(buf, &byte, 1);
 }
 
 void buf_add_int(struct buf *buf, int64_t value)
@@ -210,19 +218,19 @@ void buf_add_json_string(struct buf *buf, struct str text)
 void buf_add_be16(struct buf *buf, uint16_t value)
 {
     uint16_t swapped = __builtin_bswap16(value);
-    buf_add(buf, &swapped, sizeof(swapped));
+    append(buf, &swapped, sizeof(swapped));
 }
 
 void buf_add_be32(struct buf *buf, uint32_t value)
 {
     uint32_t swapped = __builtin_bswap32(value);
-    buf_add(buf, &swapped, sizeof(swapped));
+    append(buf, &swapped, sizeof(swapped));
 }
 
 void buf_add_be64(struct buf *buf, uint64_t value)
 {
     uint64_t swapped = __builtin_bswap64(value);
-    buf_add(buf, &swapped, sizeof(swapped));
+    append(buf, &swapped, sizeof(swapped));
 }
 
 char *buf_take(struct buf *buf)

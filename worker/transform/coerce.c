@@ -97,8 +97,9 @@ static enum coerce_result add_numeric(struct buf *out, struct str text, const ch
 
 static enum coerce_result add_boolean(struct buf *out, struct str text, const char **ret_reason)
 {
-    bool is_true = str_equal_nocase(text, STR_LITERAL("true")) || str_equal_c(text, "1");
-    bool is_false = str_equal_nocase(text, STR_LITERAL("false")) || str_equal_c(text, "0");
+    bool is_true = str_equal_nocase(text, STR_LITERAL("true")) || str_equal(text, STR_LITERAL("1"));
+    bool is_false =
+        str_equal_nocase(text, STR_LITERAL("false")) || str_equal(text, STR_LITERAL("0"));
     if (!is_true && !is_false) {
         return reject(ret_reason, "is not a boolean");
     }
