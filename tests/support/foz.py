@@ -22,6 +22,7 @@ import urllib.request
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
 
+import control
 import postgres
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -191,6 +192,14 @@ class Sim(Program):
         if reply.status != 200:
             raise AssertionError(f"the simulator refused {command}: {reply}")
         return json.loads(reply.body) if reply.body else None
+
+    def do(self, *commands):
+        """Posts commands of control.py in order; returns their answers."""
+        return [self.control(command) for command in commands]
+
+    def change(self, *commands):
+        """do(), after which a minute passes: the changes are older than any visibility lag."""
+        return self.do(*commands, control.advance("1m"))[:-1]
 
     def state(self):
         return http("GET", self.url + "/_control/state").json()

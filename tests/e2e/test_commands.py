@@ -1,0 +1,351 @@
+"""What the commands say and return, above all when something is wrong."""
+
+import json
+import os
+import re
+import unittest
+
+import control
+import postgres
+from foz import (BUSY, COMPLETE, CONFIGURATION, FAILED, HELD, PARTIAL, RIGHTS, TASKS, UNREACHABLE, USAGE, FozTest, free_port,
+                 wait_until)
+
+COMMANDS = ("migrate", "check", "load", "run", "status", "dead-letters")
+
+
+class Usage(FozTest):
+    tickets = 40
+
+    def test_help_and_version_everywhere(self):
+        self.assertRegex(self.worker("--version", expect=COMPLETE).out, r"\d+\.\d+\.\d+")
+        self.assertRegex(self.api_command("--version", expect=COMPLETE).out, r"\d+\.\d+\.\d+")
+        text = self.worker("--help", expect=COMPLETE).out
+        for command in COMMANDS:
+            self.assertIn(command, text)
+            self.assertIn(command, self.worker(command, "--help", expect=COMPLETE).out)
+
+    def test_wrong_usage_is_64_and_names_the_culprit(self):
+        for arguments, word in (
+                (["lod", "incidents"], "lod"),
+                (["load"], "NAME"),
+                (["load", "incident"], "incidents"),
+                (["load", "incidents", "--task", "incidnt"], "incident"),
+                (["load", "incidents", "--source", "snwo"], "snow"),
+                (["load", "incidents", "--mode", "fast"], "full"),
+                (["load", "incidents", "--from", "yesterday"], "yesterday"),
+                (["load", "incidents", "--from", "2026-02-01", "--to", "2026-01-01"], "from"),
+                (["load", "incidents", "--from", "2026-02-30"], "2026-02-30"),
+                (["load", "incidents", "--mode", "full", "--from", "2026-01-01"], "window"),
+                (["load", "incidents", "--mode", "window"], "from"),
+                (["load", "incidents", "--colour"], "colour"),
+                (["dead-letters"], "list"),
+                (["status", "extra"], "extra")):
+            with self.subTest(arguments):
+                result = self.worker(*arguments, expect=USAGE)
+                self.assertIn(word, result.err)
+                self.assertEqual("", result.out)
+        self.assertEqual("0", self.database.one("SELECT count(*) FROM ops.execution_log"))
+
+
+class Configuration(FozTest):
+    tickets = 40
+
+    def raw(self, text):
+        with open(self.config_path, "w", encoding="utf-8") as out:
+            out.write(text)
+
+    def test_all_faults_are_reported_at_once_with_file_and_line(self):
+        self.raw("database:\n"
+                 f"  urll: {self.database.url}\n"
+                 "sources:\n"
+                 "  snow:\n"
+                 "    type: servicnow\n"
+                 "    url: https://example.com\n"
+                 "    parallel: many\n"
+                 "    auth: {method: basic, username: foz, password: literal}\n"
+                 "    timeout: 5 parsecs\n"
+                 "worker:\n"
+                 "  parallel: 4\n"
+                 "  parallel: 5\n"
+                 "  max_delete_fraction: 7\n")
+        result = self.worker("check", "--offline", expect=CONFIGURATION)
+        for line, word in ((2, "url"), (5, "servicenow"), (7, "parallel"), (8, "env:"), (9, "timeout"), (12, "parallel"),
+                           (13, "max_delete_fraction")):
+            self.assertRegex(result.text, rf"foz\.yaml:{line}:.*{re.escape(word)}")
+
+    def test_every_command_refuses_a_bad_configuration_with_78(self):
+        self.raw("nonsense: 1\n")
+        for arguments in (["migrate"], ["check"], ["load", "incidents"], ["run"], ["status"], ["dead-letters", "list"]):
+            with self.subTest(arguments):
+                self.assertIn("nonsense", self.worker(*arguments, expect=CONFIGURATION).err)
+
+    def test_a_missing_file_and_broken_yaml_are_78(self):
+        self.raw("database: [\n")
+        self.assertIn("foz.yaml", self.worker("check", "--offline", expect=CONFIGURATION).text)
+        os.unlink(self.config_path)
+        self.assertIn("foz.yaml", self.worker("check", "--offline", expect=CONFIGURATION).text)
+        self.write_config()
+
+    def test_a_missing_secret_names_itself_and_not_its_value(self):
+        del self.env["FOZ_TEST_PASSWORD"]
+        result = self.load("incidents", expect=CONFIGURATION)
+        self.assertIn("FOZ_TEST_PASSWORD", result.text)
+        self.source_config["auth"]["password"] = "file:" + os.path.join(self.folder, "absent")
+        self.write_config()
+        self.assertIn("absent", self.load("incidents", expect=CONFIGURATION).text)
+
+    def test_a_secret_file_works_and_its_last_newline_is_no_part_of_it(self):
+        path = os.path.join(self.folder, "secret")
+        with open(path, "w", encoding="utf-8") as out:
+            out.write("foz\n")
+        os.chmod(path, 0o600)
+        self.source_config["auth"]["password"] = "file:" + path
+        self.write_config()
+        self.load("configurations", "--task", "groups")
+        self.assert_copies("groups")
+
+    def test_the_environment_overrides_the_file(self):
+        self.config["database"]["url"] = "postgresql:///nowhere?host=/nonexistent"
+        self.write_config()
+        self.worker("status", expect=UNREACHABLE)
+        self.worker("status", expect=COMPLETE, env={"FOZ_DATABASE_URL": self.database.url})
+
+
+class Migrate(FozTest):
+    tickets = 40
+
+    def empty_database(self):
+        url = self.cluster.createdb()
+        self.config["database"]["url"] = url
+        self.write_config()
+        return url
+
+    def test_it_is_idempotent_and_a_dry_run_changes_nothing(self):
+        url = self.empty_database()
+        count = "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"
+        shown = self.worker("migrate", "--dry-run", expect=COMPLETE)
+        self.assertIn("incident", shown.text)
+        self.assertEqual("0", postgres.one(url, count))
+        self.worker("migrate", expect=COMPLETE)
+        objects = postgres.one(url, count)
+        self.worker("migrate", expect=COMPLETE)
+        self.assertEqual(objects, postgres.one(url, count))
+
+    def test_two_at_once_do_not_collide(self):
+        self.empty_database()
+        programs = [self.start_worker("migrate") for _ in range(3)]
+        self.assertEqual([0, 0, 0], [program.wait() for program in programs], [program.err() for program in programs])
+
+    def test_a_changed_migration_is_refused(self):
+        self.database.run("UPDATE ops.migration SET checksum = 'something else' WHERE version = (SELECT min(version) FROM ops.migration)")
+        result = self.worker("migrate", expect=(FAILED, CONFIGURATION))
+        self.assertRegex(result.err, r"(?i)migration.*1|0001")
+
+    def test_a_database_of_a_newer_version_is_refused(self):
+        self.database.run("INSERT INTO ops.migration (version, name, checksum) VALUES (9999, 'from the future', 'x')")
+        for arguments in (["migrate"], ["load", "incidents"], ["run"], ["status"]):
+            with self.subTest(arguments):
+                result = self.worker(*arguments, expect=(FAILED, CONFIGURATION))
+                self.assertIn("9999", result.err)
+
+    def test_a_load_into_an_empty_database_asks_for_migrate(self):
+        self.empty_database()
+        for arguments in (["load", "incidents"], ["status"], ["run"], ["dead-letters", "list"]):
+            with self.subTest(arguments):
+                self.assertIn("foz-worker migrate", self.worker(*arguments, expect=(FAILED, CONFIGURATION)).err)
+
+    def test_a_database_that_is_down_is_69(self):
+        self.config["database"]["url"] = "postgresql:///foz?host=/nonexistent"
+        self.write_config()
+        for arguments in (["migrate"], ["check"], ["load", "incidents"], ["run"], ["status"], ["dead-letters", "list"]):
+            with self.subTest(arguments):
+                self.assertIn("/nonexistent", self.worker(*arguments, expect=UNREACHABLE).text)
+
+    def test_a_column_whose_type_differs_from_the_catalog_is_named(self):
+        self.database.run("ALTER TABLE servicenow.incident ALTER COLUMN priority TYPE text")
+        result = self.worker("migrate", expect=(FAILED, CONFIGURATION))
+        self.assertIn("priority", result.err)
+
+
+class Check(FozTest):
+    tickets = 40
+
+    def findings(self, expect):
+        return self.worker("check", expect=expect).text
+
+    def test_all_is_well(self):
+        self.worker("check", expect=COMPLETE)
+        report = self.worker("check", "--json", expect=COMPLETE).json()
+        self.assertIn("snow", json.dumps(report))
+        self.assertEqual("0", self.database.one("SELECT count(*) FROM ops.execution_log"))
+
+    def test_offline_asks_nobody(self):
+        requests = self.sim.state()["requests"]
+        self.worker("check", "--offline", expect=COMPLETE)
+        self.assertEqual(requests, self.sim.state()["requests"])
+
+    def test_a_wrong_password_is_77(self):
+        self.env["FOZ_TEST_PASSWORD"] = "wrong"
+        text = self.findings(RIGHTS)
+        self.assertIn("snow", text)
+        self.assertRegex(text, "(?i)password|credential")
+
+    def test_an_unreachable_host_is_69(self):
+        self.set_source(url=f"http://127.0.0.1:{free_port()}/servicenow", connect_timeout="1s")
+        self.assertIn("127.0.0.1", self.findings(UNREACHABLE))
+
+    def test_an_unknown_host_is_69(self):
+        self.set_source(url="http://no-such-host.invalid/servicenow", connect_timeout="1s")
+        self.assertIn("no-such-host.invalid", self.findings(UNREACHABLE))
+
+    def test_the_first_of_77_and_69_wins(self):
+        self.config["sources"]["away"] = {**self.source_config, "url": f"http://127.0.0.1:{free_port()}/servicenow"}
+        self.env["FOZ_TEST_PASSWORD"] = "wrong"
+        self.write_config()
+        self.findings(RIGHTS)
+
+    def test_a_wrong_path_says_so(self):
+        self.set_source(url=f"{self.sim.url}/nothing-here")
+        text = self.findings({FAILED, CONFIGURATION, UNREACHABLE})
+        self.assertIn("nothing-here", text)
+
+    def test_a_missing_table_is_named(self):
+        self.sim.do(control.fault("invalid_table", table="cmdb_ci_network_link"))
+        self.assertIn("cmdb_ci_network_link", self.findings({FAILED, CONFIGURATION}))
+
+    def test_an_empty_or_hidden_table_is_named(self):
+        self.sim.do(control.fault("denied_table", table="task_time_worked", count="blind"))
+        text = self.findings({COMPLETE, FAILED, RIGHTS, PARTIAL})
+        self.assertRegex(text, r"task_time_worked")
+
+    def test_unreadable_fields_are_named(self):
+        self.sim.do(control.hide_field("incident", "close_notes"), control.hide_field("sys_user", "email"))
+        text = self.findings({COMPLETE, PARTIAL})
+        self.assertIn("close_notes", text)
+        self.assertIn("email", text)
+
+    def test_a_clock_skew_is_a_finding_of_check_and_no_failure_of_load(self):
+        self.sim.do(control.advance("2h"))
+        self.assertRegex(self.findings({COMPLETE, PARTIAL}), r"(?i)clock|skew")
+        self.load("incidents", "--task", "incident")
+        self.assert_copies("incident")
+
+    def test_a_wrong_time_zone_of_the_account_is_named(self):
+        self.sim.do(control.fault("user_time_zone", zone="America/Sao_Paulo", offset_minutes=-180))
+        self.assertRegex(self.findings({COMPLETE, PARTIAL, FAILED, CONFIGURATION}), r"(?i)time zone")
+
+    def test_a_restricted_basic_login_and_mfa_are_explained(self):
+        self.sim.do(control.fault("mfa_401"))
+        self.assertRegex(self.findings(RIGHTS), r"MFA")
+
+    def test_an_unmigrated_database_is_a_finding(self):
+        self.config["database"]["url"] = self.cluster.createdb()
+        self.write_config()
+        self.assertIn("foz-worker migrate", self.findings({FAILED, CONFIGURATION}))
+
+
+class Load(FozTest):
+    tickets = 150
+
+    def test_json_on_stdout_everything_else_on_stderr(self):
+        result = self.load("incidents", "--json")
+        report = result.json()
+        self.assertIn("success", json.dumps(report))
+
+    def test_a_final_table_shows_each_task(self):
+        result = self.load("incidents")
+        for task in ("incident", "incident_sla", "incident_task", "task_time_worked"):
+            self.assertIn(task, result.text)
+        self.assertNotIn("\r", result.text)  # no progress line where there is no terminal
+
+    def test_wrong_password_is_77_and_nothing_changes(self):
+        self.env["FOZ_TEST_PASSWORD"] = "wrong"
+        result = self.load("incidents", expect=RIGHTS)
+        self.assertIn("snow", result.text)
+        self.assertEqual("error", self.database.last_execution()["status"])
+        self.assertEqual("0", self.database.one("SELECT count(*) FROM servicenow.incident"))
+
+    def test_an_unreachable_source_is_69(self):
+        self.set_source(url=f"http://127.0.0.1:{free_port()}/servicenow", connect_timeout="1s")
+        self.load("incidents", expect=UNREACHABLE)
+        self.assertEqual("error", self.database.last_execution()["status"])
+
+    def test_a_missing_table_fails_its_task_only(self):
+        self.sim.do(control.fault("invalid_table", table="incident_task"))
+        result = self.load("incidents", expect=FAILED)
+        self.assertIn("incident_task", result.text)
+        self.assert_copies("incident", "incident_sla", "task_time_worked")
+
+    def test_credentials_go_before_rejections(self):
+        identity = self.sim.rows("incident")[0]["sys_id"]
+        self.sim.change(control.update("incident", identity, priority="high"))
+        self.config["sources"]["second"] = {**self.source_config, "auth": {**self.source_config["auth"], "password": "env:FOZ_WRONG"}}
+        self.env["FOZ_WRONG"] = "wrong"
+        self.write_config()
+        self.load("incidents", expect=RIGHTS)
+        self.assertIn(identity, self.worker("dead-letters", "list", expect=COMPLETE).out)
+
+    def test_the_first_of_failed_held_and_partial_is_the_exit_code(self):
+        self.load("incidents")
+        rows = [row["sys_id"] for row in self.sim.rows("incident")]
+        self.sim.change(*(control.delete("incident", identity) for identity in rows[:100]))
+        task = self.sim.rows("incident_task")[0]["sys_id"]
+        self.sim.change(control.update("incident_task", task, priority="high"))
+        self.load("incidents", "--mode", "full", expect=HELD)  # 77, 69, 1, 4, 3: held goes first
+        execution = self.database.last_execution()
+        self.assertEqual({"held", "partial"}, {row["status"] for row in self.database.tasks(execution["id"]).values()} - {"success"})
+        self.sim.do(control.fault("status_500", table="task_time_worked"))
+        self.load("incidents", "--mode", "full", expect=FAILED)
+
+    def test_busy_without_waiting_is_75(self):
+        self.sim.do(control.fault("latency", ms=300))
+        program = self.start_worker("load", "incidents", "--mode", "full")
+        wait_until(lambda: (self.database.last_execution() or {}).get("status") == "running", "a run begins")
+        self.worker("load", "incidents", "--no-wait", expect=BUSY)
+        self.sim.do(control.clear_faults())
+        self.assertEqual(COMPLETE, program.wait())
+        self.worker("load", "incidents", "--no-wait", expect=COMPLETE)
+
+    def test_a_second_load_waits_its_turn(self):
+        self.sim.do(control.fault("latency", ms=150))
+        programs = [self.start_worker("load", "incidents", "--mode", "full") for _ in range(3)]
+        self.assertEqual([0, 0, 0], [program.wait(120) for program in programs], [program.err()[-500:] for program in programs])
+        self.assertEqual("0", self.database.one(
+            "SELECT count(*) FROM ops.execution_log a JOIN ops.execution_log b ON a.id < b.id "
+            "AND a.started_at < b.finished_at AND b.started_at < a.finished_at"))
+
+    def test_different_loads_run_side_by_side(self):
+        self.sim.do(control.fault("latency", ms=150))
+        programs = [self.start_worker("load", name, "--mode", "full") for name in ("incidents", "configurations")]
+        self.assertEqual([0, 0], [program.wait(120) for program in programs])
+        self.sim.do(control.clear_faults())
+        self.assert_copies(*TASKS)
+
+
+class Status(FozTest):
+    tickets = 60
+
+    def test_it_shows_runs_freshness_queue_and_dead_letters(self):
+        self.worker("status", expect=COMPLETE)  # before any run, too
+        identity = self.sim.rows("incident")[0]["sys_id"]
+        self.sim.change(control.update("incident", identity, priority="high"))
+        self.load("incidents", expect=PARTIAL)
+        text = self.worker("status", expect=COMPLETE).out
+        for word in ("incidents", "partial", "incident_task", "dead"):
+            self.assertIn(word, text)
+        report = json.dumps(self.worker("status", "--json", expect=COMPLETE).json())
+        for word in ("incidents", "partial", "task_time_worked"):
+            self.assertIn(word, report)
+
+    def test_dead_letters_say_reason_and_payload(self):
+        self.assertEqual(COMPLETE, self.worker("dead-letters", "list").code)
+        identity = self.sim.rows("incident")[0]["sys_id"]
+        self.sim.change(control.update("incident", identity, opened_at="soon"))
+        self.load("incidents", expect=PARTIAL)
+        text = self.worker("dead-letters", "list", expect=COMPLETE).out
+        for word in (identity, "opened_at", "soon", "incident", "snow"):
+            self.assertIn(word, text)
+
+
+if __name__ == "__main__":
+    unittest.main()

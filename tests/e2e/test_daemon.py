@@ -1,0 +1,293 @@
+"""foz-api queues, foz-worker run claims: the way from a POST to rows in the table."""
+
+import signal
+import threading
+import time
+import unittest
+
+import control
+from foz import INCIDENTS, SANITIZER, TERMINATED, FozTest, http, wait_until
+
+END = ("success", "partial", "held", "error", "interrupted", "cancelled")
+
+
+class Daemon(FozTest):
+    tickets = 500
+
+    def setUp(self):
+        super().setUp()
+        self.set_source(page_size=100)
+        self.start_api()
+        self.key = self.create_key()
+
+    def call(self, method, path, body=None, key=True, **headers):
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        if key:
+            given["X-API-Key"] = self.key
+        return http(method, self.api_url + path, body, given)
+
+    def post(self, path="/load-incidents/", body=None):
+        reply = self.call("POST", path, body)
+        self.assertEqual(200, reply.status, reply)
+        return reply.json()
+
+    def execution(self, identity):
+        return self.database.dicts(f"SELECT * FROM ops.execution_log WHERE id = {identity}")[0]
+
+    def finished(self, identity, timeout_s=60):
+        return wait_until(lambda: (row := self.execution(identity))["status"] in END and row, f"execution {identity} ends", timeout_s)
+
+    def slow_down(self, milliseconds=150):
+        self.sim.do(control.fault("latency", ms=milliseconds))
+
+    def start_daemon(self):
+        program = self.start_worker("run")
+        return program
+
+    def running(self, identity):
+        wait_until(lambda: self.execution(identity)["status"] == "running", f"execution {identity} runs")
+
+    # -- from POST to rows
+
+    def test_a_post_is_claimed_within_a_second_and_ends_exact(self):
+        self.start_daemon()
+        warm = self.post()["execution_id"]
+        self.finished(warm)
+        self.sim.change(control.insert("incident", short_description="new", state="1"))
+        answer = self.post()
+        self.assertEqual(("accepted", "incidents", False), (answer["status"], answer["load"], answer["joined"]))
+        self.assertEqual(f"/v1/executions/{answer['execution_id']}", answer["location"])
+        row = self.finished(answer["execution_id"])
+        self.assertEqual(("success", "api", "incremental"), (row["status"], row["trigger"], row["mode"]))
+        waited = self.database.one(f"SELECT extract(epoch FROM started_at - queued_at) FROM ops.execution_log WHERE id = {row['id']}")
+        self.assertLess(float(waited), 1.0 * (4 if SANITIZER else 1))
+        self.assert_copies(*INCIDENTS)
+        self.assert_ledger(row)
+
+    def test_the_row_is_committed_before_the_answer_and_waits_for_a_daemon(self):
+        answer = self.post("/load-incidents")
+        self.assertEqual("queued", self.execution(answer["execution_id"])["status"])
+        self.start_daemon()
+        self.assertEqual("success", self.finished(answer["execution_id"])["status"])
+
+    def test_every_way_to_say_it(self):
+        self.start_daemon()
+        for path, body, headers in (
+                ("/load-incidents/?mode=full&task=incident", None, {}),
+                ("/load-incidents/", {"mode": "full", "task": ["incident"]}, {}),
+                ("/load-incidents/", b"mode=full&task=incident", {"Content_Type": "application/x-www-form-urlencoded"})):
+            with self.subTest(path=path, body=body):
+                reply = self.call("POST", path, body, **headers)
+                self.assertEqual(200, reply.status, reply)
+                row = self.finished(reply.json()["execution_id"])
+                self.assertEqual(("success", "full"), (row["status"], row["mode"]))
+                self.assertEqual({"incident"}, set(self.database.tasks(row["id"])))
+        reply = self.call("POST", "/load-incidents/", {"data_inicio": "2020-01-01", "data_fim": "2030-01-01"})
+        row = self.finished(reply.json()["execution_id"])
+        self.assertEqual(("window", "2020-01-01T00:00:00+00:00", "2030-01-01T00:00:00+00:00"),
+                         (row["mode"], row["window_from"], row["window_to"]))
+        reply = self.call("POST", "/v1/loads/configurations")
+        self.assertEqual(202, reply.status, reply)
+        self.assertEqual(f"/v1/executions/{reply.json()['execution_id']}", reply.headers["Location"])
+        self.assertEqual("success", self.finished(reply.json()["execution_id"])["status"])
+
+    def test_bad_requests_name_culprit_and_queue_nothing(self):
+        for path, body, word in (
+                ("/load-incidents/?mode=fast", None, "mode"),
+                ("/load-incidents/?task=ticket", None, "ticket"),
+                ("/load-incidents/?source=nowhere", None, "nowhere"),
+                ("/load-incidents/?from=2026-02-01&to=2026-01-01", None, "from"),
+                ("/load-incidents/?from=yesterday", None, "yesterday"),
+                ("/load-incidents/?colour=red", None, "colour"),
+                ("/load-incidents/", b"{not json", "JSON")):
+            with self.subTest(path=path, body=body):
+                reply = self.call("POST", path, body, Content_Type="application/json")
+                self.assertEqual(400, reply.status, reply)
+                self.assertEqual("application/problem+json", reply.headers.get_content_type())
+                self.assertIn(word, reply.body.decode())
+                self.assertTrue(reply.json()["code"] and reply.json()["trace_id"])
+        self.assertEqual(404, self.call("POST", "/load-nothing/").status)
+        self.assertEqual(401, self.call("POST", "/load-incidents/", key=False).status)
+        self.assertEqual(413, self.call("POST", "/load-incidents/", b"{" + b" " * (4 << 20) + b"}", Content_Type="application/json").status)
+        self.assertEqual("0", self.database.one("SELECT count(*) FROM ops.execution_log"))
+
+    def test_a_scope_is_asked_for(self):
+        self.key = self.create_key("reader", scopes=("dash.read",))
+        self.assertEqual(403, self.call("POST", "/load-incidents/").status)
+
+    def test_prefer_wait_answers_when_it_is_done(self):
+        self.start_daemon()
+        reply = self.call("POST", "/v1/loads/incidents", None, Prefer="wait=30")
+        self.assertIn(reply.status, (200, 202))
+        self.assertEqual("success", self.execution(reply.json()["execution_id"])["status"])
+
+    def test_an_idempotency_key_queues_once(self):
+        first = self.call("POST", "/v1/loads/incidents", None, Idempotency_Key="k-1").json()
+        self.start_daemon()
+        self.finished(first["execution_id"])
+        again = self.call("POST", "/v1/loads/incidents", None, Idempotency_Key="k-1").json()
+        self.assertEqual(first["execution_id"], again["execution_id"])
+        self.assertEqual("1", self.database.one("SELECT count(*) FROM ops.execution_log"))
+
+    def test_the_trace_leads_from_request_to_row_and_log(self):
+        program = self.start_daemon()
+        trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+        reply = self.call("POST", "/load-incidents/", None, traceparent=f"00-{trace}-00f067aa0ba902b7-01")
+        row = self.finished(reply.json()["execution_id"])
+        self.assertEqual(trace, row["trace_id"])
+        wait_until(lambda: trace in program.err(), "the trace id in the worker's log")
+
+    # -- joining, queueing, cancelling
+
+    def test_the_same_request_joins_while_queued_and_queues_behind_a_running_one(self):
+        first, second = self.post(), self.post()
+        self.assertEqual((first["execution_id"], True), (second["execution_id"], second["joined"]))
+        other = self.post("/load-incidents/?mode=full")
+        self.assertFalse(other["joined"])
+        self.slow_down()
+        self.start_daemon()
+        self.running(first["execution_id"])
+        behind = self.post()
+        self.assertFalse(behind["joined"])
+        self.assertNotEqual(first["execution_id"], behind["execution_id"])
+        self.assertEqual("queued", self.execution(behind["execution_id"])["status"])
+        self.sim.do(control.clear_faults())
+        for identity in (first["execution_id"], other["execution_id"], behind["execution_id"]):
+            self.assertEqual("success", self.finished(identity)["status"])
+        overlapping = self.database.one("SELECT count(*) FROM ops.execution_log a JOIN ops.execution_log b ON a.id < b.id AND a.load = b.load "
+                                        "AND a.started_at < b.finished_at AND b.started_at < a.finished_at")
+        self.assertEqual("0", overlapping)
+
+    def test_cancelling_a_queued_and_a_running_execution(self):
+        queued = self.post()["execution_id"]
+        reply = self.call("POST", f"/v1/executions/{queued}/cancel")
+        self.assertIn(reply.status, (200, 202), reply)
+        self.assertEqual("cancelled", self.execution(queued)["status"])
+        self.slow_down(300)
+        self.start_daemon()
+        running = self.post("/load-incidents/?mode=full")["execution_id"]
+        self.running(running)
+        self.assertIn(self.call("POST", f"/v1/executions/{running}/cancel").status, (200, 202))
+        asked = time.monotonic()
+        self.assertEqual("cancelled", self.finished(running)["status"])
+        self.assertLess(time.monotonic() - asked, 5 * (4 if SANITIZER else 1))
+        self.sim.do(control.clear_faults())
+        self.assertEqual("success", self.finished(self.post()["execution_id"])["status"])
+        self.assert_copies(*INCIDENTS)
+        self.assert_no_leftovers()
+        self.assertEqual(404, self.call("POST", "/v1/executions/999999/cancel").status)
+
+    # -- several daemons, ends and beginnings
+
+    def test_two_daemons_share_the_work_and_never_a_load(self):
+        self.start_daemon()
+        self.start_daemon()
+        identities = set()
+        for _ in range(6):
+            for path in ("/load-incidents/", "/load-configurations/", "/load-incidents/?mode=full"):
+                identities.add(self.post(path)["execution_id"])
+            time.sleep(0.05)
+        for identity in identities:
+            self.assertEqual("success", self.finished(identity)["status"])
+        self.assertEqual("0", self.database.one(
+            "SELECT count(*) FROM ops.execution_log a JOIN ops.execution_log b ON a.id < b.id AND a.load = b.load "
+            "AND a.started_at < b.finished_at AND b.started_at < a.finished_at"))
+        self.assert_copies(*INCIDENTS)
+
+    def test_an_interrupted_run_is_retried_once_by_the_daemon(self):
+        self.slow_down(200)
+        first = self.start_daemon()
+        identity = self.post("/load-incidents/?mode=full")["execution_id"]
+        self.running(identity)
+        first.kill()
+        self.sim.do(control.clear_faults())
+        self.start_daemon()
+        self.assertEqual("interrupted", self.finished(identity)["status"])
+        retried = wait_until(lambda: self.database.dicts(f"SELECT * FROM ops.execution_log WHERE id > {identity} ORDER BY id"), "a retry is queued")
+        self.assertEqual((2, "full"), (retried[0]["attempt"], retried[0]["mode"]))
+        self.assertEqual("success", self.finished(retried[0]["id"])["status"])
+        self.assert_copies(*INCIDENTS)
+
+    def test_a_retry_that_dies_too_is_not_retried_again(self):
+        self.slow_down(200)
+        identity = self.post("/load-incidents/?mode=full")["execution_id"]
+        for _ in range(2):
+            program = self.start_daemon()
+            latest = wait_until(lambda: (row := self.database.last_execution())["status"] == "running" and row, "a run begins")
+            program.kill()
+        self.sim.do(control.clear_faults())
+        self.start_daemon()
+        self.assertNotEqual(identity, latest["id"])
+        self.assertEqual("interrupted", self.finished(latest["id"])["status"])
+        done = self.post()["execution_id"]
+        self.finished(done)
+        self.assertEqual("0", self.database.one(f"SELECT count(*) FROM ops.execution_log WHERE id > {latest['id']} AND id <> {done}"))
+
+    def test_a_daemon_drains_on_sigterm(self):
+        self.slow_down(100)
+        program = self.start_daemon()
+        identity = self.post("/load-incidents/?mode=full")["execution_id"]
+        self.running(identity)
+        program.signal(signal.SIGTERM)
+        self.assertEqual(TERMINATED, program.wait(30), program.err())
+        self.assertIn(self.execution(identity)["status"], ("interrupted", "cancelled", "success"))
+        self.assert_no_leftovers()
+        self.sim.do(control.clear_faults())
+        self.start_daemon()
+        done = self.post()["execution_id"]
+        self.assertEqual("success", self.finished(done)["status"])
+        self.assert_copies(*INCIDENTS)
+
+    def test_an_idle_daemon_ends_at_once(self):
+        program = self.start_daemon()
+        identity = self.post()["execution_id"]
+        self.finished(identity)
+        asked = time.monotonic()
+        program.signal(signal.SIGTERM)
+        self.assertEqual(TERMINATED, program.wait(20), program.err())
+        self.assertLess(time.monotonic() - asked, 3 * (4 if SANITIZER else 1))
+
+    def test_a_daemon_survives_a_restart_of_the_database(self):
+        program = self.start_daemon()
+        self.finished(self.post()["execution_id"])
+        self.cluster.crash()
+        time.sleep(0.3)
+        self.cluster.recover()
+
+        def accepted():
+            reply = self.call("POST", "/load-incidents/")
+            return reply.status == 200 and reply.json()
+        answer = wait_until(accepted, "foz-api recovers")
+        self.assertEqual("success", self.finished(answer["execution_id"])["status"])
+        self.assertTrue(program.is_running())
+
+    def test_a_changed_configuration_is_read_on_sighup(self):
+        program = self.start_daemon()
+        self.finished(self.post()["execution_id"])
+        second = self.start_sim(tickets=50, seed=9)
+        self.config["sources"]["second"] = {**self.source_config, "url": f"{second.url}/servicenow"}
+        self.write_config()
+        program.signal(signal.SIGHUP)
+
+        def sees_it():
+            row = self.finished(self.post("/load-incidents/?mode=full")["execution_id"])
+            return int(self.database.one(f"SELECT count(*) FROM ops.execution_task WHERE execution_id = {row['id']} AND source = 'second'"))
+        wait_until(sees_it, "the daemon loads from the new source")
+
+    def test_command_and_daemon_take_turns(self):
+        self.slow_down(100)
+        self.start_daemon()
+        identity = self.post("/load-incidents/?mode=full")["execution_id"]
+        self.running(identity)
+        self.assertEqual(75, self.worker("load", "incidents", "--no-wait").code)
+        results = []
+        thread = threading.Thread(target=lambda: results.append(self.worker("load", "incidents")))
+        thread.start()
+        self.sim.do(control.clear_faults())
+        thread.join(120)
+        self.assertEqual([0], [result.code for result in results], results)
+        self.assertEqual("success", self.finished(identity)["status"])
+
+
+if __name__ == "__main__":
+    unittest.main()

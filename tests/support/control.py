@@ -1,0 +1,54 @@
+"""Commands of foz-sim's control interface, as data: post them, or let `on_request` do them later."""
+
+
+def insert(table, **values):
+    return {"insert": {"table": table, "values": values}}
+
+
+def update(table, sys_id, **values):
+    """Moves sys_updated_on and sys_mod_count like a user's save; given values win."""
+    return {"update": {"table": table, "sys_id": sys_id, "values": values}}
+
+
+def silent_update(table, sys_id, **values):
+    """A script's update that moves neither stamp nor counter."""
+    return {"update": {"table": table, "sys_id": sys_id, "values": values, "silent": True}}
+
+
+def delete(table, sys_id):
+    return {"delete": {"table": table, "sys_id": sys_id}}
+
+
+def burst(table, count, **values):
+    """Updates `count` rows within one second of the source's clock."""
+    return {"burst": {"table": table, "count": count, "values": values}}
+
+
+def advance(duration):
+    return {"clock": {"advance": duration}}
+
+
+def set_clock(instant):
+    return {"clock": {"set": instant}}
+
+
+def fault(kind, **options):
+    return {"fault": {"kind": kind, **options}}
+
+
+def hide(table, *identities):
+    """Row rules: these rows are counted but not shown."""
+    return fault("hidden_rows", table=table, sys_ids=list(identities))
+
+
+def hide_field(table, field):
+    return fault("hidden_field", table=table, field=field)
+
+
+def clear_faults():
+    return {"clear_faults": True}
+
+
+def on_request(number, *commands):
+    """Does the commands just before request number `number` from now is answered."""
+    return {"on_request": number, "do": list(commands)}
