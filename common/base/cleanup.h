@@ -33,7 +33,7 @@
 /* Defines `NAMEp(T *)` for use with CLEANUP on a pointer variable: DEFINE_CLEANUP(struct db *,
  * db_close) makes db_closep. `fn` must accept NULL. */
 #define DEFINE_CLEANUP(type, fn)                                                                   \
-    static inline void fn##p(type *pointer)                                                        \
+    static inline void fn##p(type *pointer) /* NOLINT(bugprone-macro-parentheses) */               \
     {                                                                                              \
         fn(*pointer);                                                                              \
     }                                                                                              \

@@ -172,23 +172,24 @@ size_t str_utf8_step(struct str text)
     return overlong || surrogate || beyond_unicode ? 0 : size;
 }
 
+static bool starts_with_8_ascii(struct str text)
+{
+    uint64_t eight = 0;
+    if (text.len < sizeof(eight)) {
+        return false;
+    }
+    memcpy(&eight, text.ptr, sizeof(eight));
+    return (eight & UINT64_C(0x8080808080808080)) == 0;
+}
+
 bool str_is_utf8(struct str text)
 {
-    size_t at = 0;
-    while (at < text.len) {
-        uint64_t eight = 0;
-        if (text.len - at >= sizeof(eight)) {
-            memcpy(&eight, text.ptr + at, sizeof(eight));
-            if ((eight & UINT64_C(0x8080808080808080)) == 0) {
-                at += sizeof(eight);
-                continue;
-            }
-        }
-        size_t step = str_utf8_step((struct str){text.ptr + at, text.len - at});
+    while (text.len > 0) {
+        size_t step = starts_with_8_ascii(text) ? 8 : str_utf8_step(text);
         if (step == 0) {
             return false;
         }
-        at += step;
+        text = (struct str){text.ptr + step, text.len - step};
     }
     return true;
 }

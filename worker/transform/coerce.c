@@ -184,7 +184,7 @@ static enum coerce_result add_interval(struct buf *out, struct str text, const c
         if (!parse_clock(magnitude, &us) && !parse_seconds(magnitude, &us, &fits)) {
             return reject(ret_reason, "is not a duration");
         }
-        us = text.ptr[0] == '-' ? -us : us;
+        us = str_starts_with(text, STR_LITERAL("-")) ? -us : us;
     }
     if (!fits) {
         return reject(ret_reason, "is out of range for interval");

@@ -52,6 +52,26 @@ static bool read_exponent(struct str text, size_t *at, int64_t *ret_exponent)
     return true;
 }
 
+/* False for a digit that matters and has no room. */
+static bool keep_digit(struct decimal *decimal, char digit)
+{
+    if (decimal->n_digits < NUMERIC_DIGITS_MAX) {
+        decimal->digits[decimal->n_digits++] = digit;
+        return true;
+    }
+    return digit == '0';
+}
+
+static void drop_trailing_zeros(struct decimal *decimal)
+{
+    while (decimal->n_digits > 0 && decimal->digits[decimal->n_digits - 1] == '0') {
+        decimal->n_digits--;
+    }
+    if (decimal->n_digits == 0) {
+        decimal->point = 0;
+    }
+}
+
 static enum numeric_result read_decimal(struct str text, struct decimal *decimal)
 {
     size_t at = text.len > 0 && (text.ptr[0] == '-' || text.ptr[0] == '+') ? 1 : 0;
@@ -73,11 +93,9 @@ static enum numeric_result read_decimal(struct str text, struct decimal *decimal
         *(seen_point ? &n_fraction : &n_whole) += 1;
         if (text.ptr[at] == '0' && decimal->n_digits == 0) {
             n_leading_zeros++;
-        } else if (decimal->n_digits < NUMERIC_DIGITS_MAX) {
-            decimal->digits[decimal->n_digits++] = text.ptr[at];
-        } else {
-            too_many = too_many || text.ptr[at] != '0';
+            continue;
         }
+        too_many = !keep_digit(decimal, text.ptr[at]) || too_many;
     }
     int64_t exponent = 0;
     if (!seen_digit || !read_exponent(text, &at, &exponent)) {
@@ -85,12 +103,7 @@ static enum numeric_result read_decimal(struct str text, struct decimal *decimal
     }
     decimal->point = n_whole - n_leading_zeros + exponent;
     decimal->scale = n_fraction > exponent ? n_fraction - exponent : 0;
-    while (decimal->n_digits > 0 && decimal->digits[decimal->n_digits - 1] == '0') {
-        decimal->n_digits--;
-    }
-    if (decimal->n_digits == 0) {
-        decimal->point = 0;
-    }
+    drop_trailing_zeros(decimal);
     int64_t n_written = (decimal->point > 0 ? decimal->point : 0) + decimal->scale;
     return too_many || n_written > NUMERIC_DIGITS_MAX ? NUMERIC_TOO_LONG : NUMERIC_OK;
 }
