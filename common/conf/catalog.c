@@ -1,12 +1,9 @@
 #include "common/conf/catalog.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/base/alloc.h"
+#include "common/conf/catalog_files.h"
 #include "common/conf/catalog_task.h"
 #include "common/conf/names.h"
 #include "common/conf/option_scalar.h"
@@ -15,8 +12,7 @@
 
 /* A bug guard, not a quota: files are bounded in size and number. */
 #define ARENA_MAX_BYTES  (1024UL * 1024 * 1024)
-#define FAULTS_MAX_BYTES (64 * 1024)
-#define MAX_FILES        64
+#define FAULTS_MAX_BYTES (64UL * 1024)
 
 struct load_draft {
     const char *name;
@@ -352,6 +348,29 @@ static const struct option file_options[] = {
 static const struct option_table file_table = {.options = file_options,
                                                .n_options = ARRAY_SIZE(file_options)};
 
+typedef void read_entry_fn(struct option_reader *reader,
+                           struct drafts *drafts,
+                           const char *source_type,
+                           const struct yaml_node *key,
+                           const struct yaml_node *node);
+
+static void read_entries(struct option_reader *reader,
+                         struct drafts *drafts,
+                         const char *source_type,
+                         const struct yaml_node *mapping,
+                         read_entry_fn *read_entry)
+{
+    if (mapping == NULL) {
+        return;
+    }
+    const bool *repeated = options_repeated(reader, mapping, "loads or tasks");
+    for (size_t i = 0; i < mapping->n_items; i++) {
+        if (!repeated[i]) {
+            read_entry(reader, drafts, source_type, mapping->keys[i], mapping->items[i]);
+        }
+    }
+}
+
 static void
 read_document(struct option_reader *reader, struct drafts *drafts, const struct yaml_node *root)
 {
@@ -360,24 +379,8 @@ read_document(struct option_reader *reader, struct drafts *drafts, const struct 
     if (file.source_type == NULL) {
         return;
     }
-    if (file.loads != NULL) {
-        const bool *repeated = options_repeated(reader, file.loads, "loads");
-        for (size_t i = 0; i < file.loads->n_items; i++) {
-            if (!repeated[i]) {
-                read_load(reader, drafts, file.source_type, file.loads->keys[i],
-                          file.loads->items[i]);
-            }
-        }
-    }
-    if (file.tasks != NULL) {
-        const bool *repeated = options_repeated(reader, file.tasks, "tasks");
-        for (size_t i = 0; i < file.tasks->n_items; i++) {
-            if (!repeated[i]) {
-                read_task(reader, drafts, file.source_type, file.tasks->keys[i],
-                          file.tasks->items[i]);
-            }
-        }
-    }
+    read_entries(reader, drafts, file.source_type, file.loads, read_load);
+    read_entries(reader, drafts, file.source_type, file.tasks, read_task);
 }
 
 static void read_file(struct option_reader *reader, struct drafts *drafts, const char *path)
@@ -392,89 +395,32 @@ static void read_file(struct option_reader *reader, struct drafts *drafts, const
     read_document(reader, drafts, root);
 }
 
-struct file_list {
-    const char *paths[MAX_FILES];
-    size_t n;
-};
-
-static void add_file(struct option_reader *reader, struct file_list *files, const char *path)
-{
-    if (files->n == MAX_FILES) {
-        options_fault(reader, 0, "%s: more than 64 catalog files; join some", path);
-        return;
-    }
-    files->paths[files->n++] = options_copy(reader, path, strlen(path));
-}
-
-static int compare_paths(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static void dir_close(DIR **dir)
-{
-    if (*dir != NULL) {
-        (void)closedir(*dir); /* only read from: nothing can be lost */
-    }
-}
-
-static void fault_path(struct option_reader *reader, const char *path, int error_number)
-{
-    char words[128];
-    options_fault(reader, 0, "catalog: cannot read %s: %s; create it or take it out of the list",
-                  path, strerror_r(error_number, words, sizeof(words)));
-}
-
-/* *.yaml of a directory in name order, or the file itself. */
-static void list_files(struct option_reader *reader, struct file_list *files, const char *path)
-{
-    struct stat status;
-    if (stat(path, &status) != 0) {
-        fault_path(reader, path, errno);
-        return;
-    }
-    if (!S_ISDIR(status.st_mode)) {
-        add_file(reader, files, path);
-        return;
-    }
-    CLEANUP(dir_close) DIR *dir = opendir(path);
-    if (dir == NULL) {
-        fault_path(reader, path, errno);
-        return;
-    }
-    size_t first = files->n;
-    for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
-        if (entry->d_name[0] == '.' ||
-            !str_ends_with(str_from(entry->d_name), STR_LITERAL(".yaml"))) {
-            continue;
-        }
-        CLEANUP(xfreep) char *joined = xasprintf("%s/%s", path, entry->d_name);
-        add_file(reader, files, joined);
-    }
-    qsort(files->paths + first, files->n - first, sizeof(files->paths[0]), compare_paths);
-}
-
 /* ---- the catalog ---- */
+
+static const struct load_def *build_load(struct option_reader *reader,
+                                         const struct load_draft *draft,
+                                         const struct catalog *catalog)
+{
+    struct load_def *load = options_alloc(reader, sizeof(*load));
+    *load = (struct load_def){
+        .name = draft->name,
+        .source_type = draft->source_type,
+        .parallel = draft->parallel,
+        .tasks = options_alloc(reader, catalog->n_tasks * sizeof(const struct task_def *))};
+    for (size_t i = 0; i < catalog->n_tasks; i++) {
+        if (strcmp(catalog->tasks[i]->load, load->name) == 0) {
+            load->tasks[load->n_tasks++] = catalog->tasks[i];
+        }
+    }
+    return load;
+}
 
 static void
 build_loads(struct option_reader *reader, const struct drafts *drafts, struct catalog *catalog)
 {
-    catalog->loads = options_alloc(reader, drafts->n_loads * sizeof(*catalog->loads));
+    catalog->loads = options_alloc(reader, drafts->n_loads * sizeof(const struct load_def *));
     for (size_t i = 0; i < drafts->n_loads; i++) {
-        const struct load_draft *draft = &drafts->loads[i];
-        struct load_def *load = options_alloc(reader, sizeof(*load));
-        *load = (struct load_def){
-            .name = draft->name,
-            .source_type = draft->source_type,
-            .parallel = draft->parallel,
-            .tasks = options_alloc(reader, drafts->n_tasks * sizeof(*load->tasks))};
-        for (size_t j = 0; j < catalog->n_tasks; j++) {
-            const struct task_def *task = catalog->tasks[j];
-            if (strcmp(task->load, load->name) == 0) {
-                load->tasks[load->n_tasks++] = task;
-            }
-        }
-        catalog->loads[catalog->n_loads++] = load;
+        catalog->loads[catalog->n_loads++] = build_load(reader, &drafts->loads[i], catalog);
     }
 }
 
@@ -500,7 +446,7 @@ static void check_load_of_task(struct option_reader *reader,
 static void
 build_catalog(struct option_reader *reader, const struct drafts *drafts, struct catalog *catalog)
 {
-    catalog->tasks = options_alloc(reader, drafts->n_tasks * sizeof(*catalog->tasks));
+    catalog->tasks = options_alloc(reader, drafts->n_tasks * sizeof(const struct task_def *));
     for (size_t i = 0; i < drafts->n_tasks; i++) {
         const struct task_def *task = catalog_build_task(reader, &drafts->tasks[i]);
         if (drafts->tasks[i].load != NULL) {
@@ -556,13 +502,13 @@ bool catalog_load(struct catalog *catalog,
     struct catalog loaded = {0};
     CLEANUP(drafts_release) struct drafts drafts = {0};
     CLEANUP(buf_release) struct buf own;
-    struct file_list files = {.n = 0};
+    struct catalog_files files = {.n = 0};
     buf_init(&own, FAULTS_MAX_BYTES);
     arena_init(&loaded.arena, ARENA_MAX_BYTES);
     struct option_reader reader = {.arena = &loaded.arena, .faults = &own};
     read_shipped(&reader, &drafts);
     for (size_t i = 0; i < n_paths; i++) {
-        list_files(&reader, &files, paths[i]);
+        catalog_files_add(&reader, &files, paths[i]);
     }
     for (size_t i = 0; i < files.n; i++) {
         read_file(&reader, &drafts, files.paths[i]);

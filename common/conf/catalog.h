@@ -34,18 +34,18 @@ const char *column_type_name(enum column_type type); /* PostgreSQL's name */
 
 /* A field of the source. */
 struct field {
-    const char *name;      /* the source's own name: requests and answers use it */
+    const char *name; /* the source's own name: requests and answers use it */
     enum column_type type;
-    bool display;          /* a second column dv_<name> holds the display value */
-    const char *ref;       /* table this field refers to, NULL if none; documentation and joins */
+    bool display;    /* a second column dv_<name> holds the display value */
+    const char *ref; /* table this field refers to, NULL if none; documentation and joins */
 };
 
 /* A column of the landed table that a record fills; etl_ columns and `source` are not listed. */
 struct column {
     const char *name;
     enum column_type type;
-    size_t field;    /* index in task_def.fields */
-    uint8_t part;    /* 0 = the value, 1 = display value, further ones are the connector's */
+    size_t field; /* index in task_def.fields */
+    uint8_t part; /* 0 = the value, 1 = display value, further ones are the connector's */
 };
 
 struct task_def {
@@ -61,9 +61,9 @@ struct task_def {
     size_t n_columns;
     const size_t *key_columns; /* indexes in columns, in key order; `source` precedes them */
     size_t n_key_columns;
-    int version_column; /* index in columns, -1 if none: the change timestamp */
+    int version_column;  /* index in columns, -1 if none: the change timestamp */
     int revision_column; /* index in columns, -1 if none: a counter that breaks ties of version */
-    int window_column;  /* index in columns, -1 if the task has no window field */
+    int window_column;   /* index in columns, -1 if the task has no window field */
     const char *const *indexes; /* each "col" or "col, col": secondary indexes after `source` */
     size_t n_indexes;
     const char *defined_at; /* "servicenow.yaml:12" */
@@ -72,7 +72,7 @@ struct task_def {
 struct load_def {
     const char *name;
     const char *source_type;
-    int64_t parallel; /* lanes at most; 0 = the worker's */
+    int64_t parallel;              /* lanes at most; 0 = the worker's */
     const struct task_def **tasks; /* in catalog order */
     size_t n_tasks;
 };
@@ -86,8 +86,8 @@ struct catalog {
 };
 
 /* Reads the shipped catalogs, then every *.yaml of `paths` (files, or directories in name order).
- * On failure `err` lists all faults, one "file:line: what" joined by "; ", cut to fit; with `faults`
- * not NULL every fault is also appended there, one a line. Caller releases. */
+ * On failure `err` lists all faults, one "file:line: what" joined by "; ", cut to fit; with
+ * `faults` not NULL every fault is also appended there, one a line. Caller releases. */
 bool catalog_load(struct catalog *catalog,
                   const char *const *paths,
                   size_t n_paths,
@@ -95,5 +95,6 @@ bool catalog_load(struct catalog *catalog,
                   struct error *err);
 void catalog_release(struct catalog *catalog);
 
-const struct task_def *catalog_task(const struct catalog *catalog, const char *source_type, const char *name);
+const struct task_def *
+catalog_task(const struct catalog *catalog, const char *source_type, const char *name);
 const struct load_def *catalog_find_load(const struct catalog *catalog, const char *name);

@@ -11,7 +11,7 @@
 
 /* A bug guard, not a quota: files are bounded in size. */
 #define ARENA_MAX_BYTES  (1024UL * 1024 * 1024)
-#define FAULTS_MAX_BYTES (64 * 1024)
+#define FAULTS_MAX_BYTES (64UL * 1024)
 #define DEFAULT_PATH     "/etc/foz/foz.yaml"
 
 /* The folder part of `path`: "" for the working directory. */

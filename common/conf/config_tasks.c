@@ -60,40 +60,68 @@ static void fault_unknown_field(struct option_reader *reader,
                   options_hint(reader, name, names, def->n_fields), options_shown(reader, name));
 }
 
-/* Marks what `source` copies of the landed table: the catalog's fields or a part of them, and its
- * own additional ones. */
+/* What a source copies of the landed table: one mark a field. */
+struct selection {
+    bool *keep;
+    bool *display;
+};
+
+/* `fields` as a list: only these. */
+static void select_listed(struct option_reader *reader,
+                          const struct task_def *base,
+                          const struct task_config *task,
+                          const char *where,
+                          struct selection *selection)
+{
+    for (size_t i = 0; i < task->n_fields; i++) {
+        int field = catalog_find_field(base, task->fields[i]);
+        if (field < 0) {
+            fault_unknown_field(reader, task, where, base, task->fields[i]);
+        } else {
+            selection->keep[field] = true;
+        }
+    }
+}
+
+/* `fields` as a mapping: these in addition. */
+static void select_more(const struct task_def *landed,
+                        const struct yaml_node *more,
+                        struct selection *selection)
+{
+    for (size_t i = 0; i < more->n_items; i++) {
+        int field = catalog_find_field(landed, more->keys[i]->scalar);
+        if (field < 0) {
+            continue;
+        }
+        const struct yaml_node *wish = yaml_find(more->items[i], "display");
+        selection->keep[field] = true;
+        if (wish != NULL) {
+            selection->display[field] = strcmp(wish->scalar, "true") == 0;
+        }
+    }
+}
+
 static const struct task_def *select_task(struct option_reader *reader,
                                           const struct task_def *landed,
                                           const struct task_def *base,
                                           const struct task_config *task,
                                           const char *where)
 {
-    bool *keep = options_alloc(reader, landed->n_fields * sizeof(*keep));
-    bool *display = options_alloc(reader, landed->n_fields * sizeof(*display));
+    struct selection selection = {
+        .keep = options_alloc(reader, landed->n_fields * sizeof(bool)),
+        .display = options_alloc(reader, landed->n_fields * sizeof(bool)),
+    };
     for (size_t i = 0; i < base->n_fields; i++) {
-        keep[i] = task == NULL || task->fields == NULL;
-        display[i] = base->fields[i].display;
+        selection.keep[i] = task == NULL || task->fields == NULL;
+        selection.display[i] = base->fields[i].display;
     }
-    for (size_t i = 0; task != NULL && i < task->n_fields; i++) {
-        int field = catalog_find_field(base, task->fields[i]);
-        if (field < 0) {
-            fault_unknown_field(reader, task, where, base, task->fields[i]);
-        } else {
-            keep[field] = true;
-        }
+    if (task != NULL && task->fields != NULL) {
+        select_listed(reader, base, task, where, &selection);
     }
     if (task != NULL && task->more_fields != NULL) {
-        const struct yaml_node *more = task->more_fields;
-        for (size_t i = 0; i < more->n_items; i++) {
-            int field = catalog_find_field(landed, more->keys[i]->scalar);
-            const struct yaml_node *wish = yaml_find(more->items[i], "display");
-            if (field >= 0) {
-                keep[field] = true;
-                display[field] = wish != NULL ? strcmp(wish->scalar, "true") == 0 : display[field];
-            }
-        }
+        select_more(landed, task->more_fields, &selection);
     }
-    return catalog_select_task(reader, landed, keep, display);
+    return catalog_select_task(reader, landed, selection.keep, selection.display);
 }
 
 static const struct task_def *resolve_task(struct option_reader *reader,
@@ -161,27 +189,35 @@ static void check_task_names(struct option_reader *reader,
     }
 }
 
+/* Adds the task of each source of its type to config's list. */
+static void resolve_for_sources(struct option_reader *reader,
+                                struct config *config,
+                                const struct task_def *landed,
+                                const struct task_def *base,
+                                struct source_task *resolved)
+{
+    for (size_t i = 0; i < config->n_sources; i++) {
+        const struct source_config *source = &config->sources[i];
+        if (source->type != NULL && strcmp(source->type, base->source_type) == 0) {
+            resolved[config->n_source_tasks++] =
+                (struct source_task){source->name, resolve_task(reader, source, landed, base)};
+        }
+    }
+}
+
 void config_resolve_tasks(struct option_reader *reader, struct config *config)
 {
     size_t n_tasks = config->catalog.n_tasks;
     struct source_task *resolved =
         options_alloc(reader, config->n_sources * n_tasks * sizeof(*resolved));
-    size_t n_resolved = 0;
-    config->landed = options_alloc(reader, n_tasks * sizeof(*config->landed));
+    config->landed = options_alloc(reader, n_tasks * sizeof(const struct task_def *));
     for (size_t i = 0; i < config->n_sources; i++) {
         check_task_names(reader, config, &config->sources[i]);
     }
     for (size_t i = 0; i < n_tasks; i++) {
         const struct task_def *base = config->catalog.tasks[i];
         config->landed[i] = land_task(reader, config, base);
-        for (size_t j = 0; j < config->n_sources; j++) {
-            const struct source_config *source = &config->sources[j];
-            if (source->type != NULL && strcmp(source->type, base->source_type) == 0) {
-                resolved[n_resolved++] = (struct source_task){
-                    source->name, resolve_task(reader, source, config->landed[i], base)};
-            }
-        }
+        resolve_for_sources(reader, config, config->landed[i], base, resolved);
     }
     config->source_tasks = resolved;
-    config->n_source_tasks = n_resolved;
 }

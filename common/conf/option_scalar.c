@@ -186,15 +186,15 @@ static void set_secret(struct option_reader *reader, const struct value *value, 
                       value->where);
         return;
     }
-    const char *reference = value->text;
-    if (strncmp(reference, "file:", 5) == 0) {
-        const char *path = absolute(reader, reference + 5);
-        char *joined = options_alloc(reader, strlen(path) + 6);
-        memcpy(joined, "file:", 5);
-        memcpy(joined + 5, path, strlen(path));
-        reference = joined;
+    if (strncmp(value->text, "file:", 5) != 0) {
+        set_pointer(value->option, value->text, object);
+        return;
     }
-    set_pointer(value->option, reference, object);
+    const char *path = absolute(reader, value->text + 5);
+    CLEANUP(buf_release) struct buf reference;
+    buf_init(&reference, strlen(path) + 8);
+    buf_addf(&reference, "file:%s", path);
+    set_pointer(value->option, options_copy(reader, reference.ptr, reference.len), object);
 }
 
 static void set_url(struct option_reader *reader, const struct value *value, void *object)
@@ -232,56 +232,44 @@ static void set_enum(struct option_reader *reader, const struct value *value, vo
     }
 }
 
+static void set_word(struct option_reader *reader, const struct value *value, void *object)
+{
+    const struct option_choice *choice = find_choice(reader, value);
+    if (choice != NULL) {
+        set_pointer(value->option, choice->name, object);
+    }
+}
+
+static void set_path(struct option_reader *reader, const struct value *value, void *object)
+{
+    set_pointer(value->option, absolute(reader, value->text), object);
+}
+
+static void set_string(struct option_reader *reader, const struct value *value, void *object)
+{
+    (void)reader; /* any text will do */
+    set_pointer(value->option, value->text, object);
+}
+
+typedef void set_fn(struct option_reader *reader, const struct value *value, void *object);
+
+static set_fn *const setters[] = {
+    [OPTION_STRING] = set_string,     [OPTION_WORD] = set_word,
+    [OPTION_URL] = set_url,           [OPTION_LISTEN] = set_listen,
+    [OPTION_PATH] = set_path,         [OPTION_SECRET] = set_secret,
+    [OPTION_INTEGER] = set_quantity,  [OPTION_FLOAT] = set_float,
+    [OPTION_DURATION] = set_quantity, [OPTION_SIZE] = set_quantity,
+    [OPTION_BOOLEAN] = set_boolean,   [OPTION_ENUM] = set_enum,
+};
+
 static void set_text(struct option_reader *reader, const struct value *value, void *object)
 {
-    const struct option *option = value->option;
-    if (value->text[0] == '\0' && option->may_be_empty) {
-        set_pointer(option, "", object);
+    if (value->text[0] == '\0' && value->option->may_be_empty) {
+        set_pointer(value->option, "", object);
         return;
     }
-    switch (option->type) {
-    case OPTION_STRING:
-        set_pointer(option, value->text, object);
-        return;
-    case OPTION_WORD: {
-        const struct option_choice *choice = find_choice(reader, value);
-        if (choice != NULL) {
-            set_pointer(option, choice->name, object);
-        }
-        return;
-    }
-    case OPTION_PATH:
-        set_pointer(option, absolute(reader, value->text), object);
-        return;
-    case OPTION_URL:
-        set_url(reader, value, object);
-        return;
-    case OPTION_LISTEN:
-        set_listen(reader, value, object);
-        return;
-    case OPTION_SECRET:
-        set_secret(reader, value, object);
-        return;
-    case OPTION_INTEGER:
-    case OPTION_DURATION:
-    case OPTION_SIZE:
-        set_quantity(reader, value, object);
-        return;
-    case OPTION_FLOAT:
-        set_float(reader, value, object);
-        return;
-    case OPTION_BOOLEAN:
-        set_boolean(reader, value, object);
-        return;
-    case OPTION_ENUM:
-        set_enum(reader, value, object);
-        return;
-    case OPTION_LIST:
-    case OPTION_STRUCT:
-    case OPTION_MAP:
-    case OPTION_CUSTOM:
-        assert(!"not a scalar");
-    }
+    assert(value->option->type < ARRAY_SIZE(setters));
+    setters[value->option->type](reader, value, object);
 }
 
 void options_set_text(struct option_reader *reader,

@@ -156,14 +156,13 @@ static bool is_port(struct str port, int64_t min)
 const char *option_url_fault(const char *text)
 {
     struct str url = str_from(text);
-    struct str rest = url;
-    if (str_starts_with(url, STR_LITERAL("https://"))) {
-        rest = (struct str){url.ptr + 8, url.len - 8};
-    } else if (str_starts_with(url, STR_LITERAL("http://"))) {
-        rest = (struct str){url.ptr + 7, url.len - 7};
-    } else {
+    size_t scheme_len = str_starts_with(url, STR_LITERAL("https://"))  ? 8
+                        : str_starts_with(url, STR_LITERAL("http://")) ? 7
+                                                                       : 0;
+    if (scheme_len == 0) {
         return "must begin with https:// or http://";
     }
+    struct str rest = {url.ptr + scheme_len, url.len - scheme_len};
     for (size_t i = 0; i < url.len; i++) {
         if (url.ptr[i] <= ' ' || url.ptr[i] >= 127 || strchr("\"<>\\^`{|}", url.ptr[i]) != NULL) {
             return "holds a character that a URL cannot have; percent-encode it";

@@ -44,7 +44,7 @@ const char *options_shown(struct option_reader *reader, const char *text)
         shown[i] = is_control ? '?' : text[i];
     }
     if (is_cut) {
-        memcpy(shown + len, "...", 3);
+        memcpy(shown + len, "...", sizeof("..."));
     }
     return shown;
 }
@@ -343,18 +343,22 @@ static void default_list(struct option_reader *reader, const struct option *opti
     set_count(option, object, 1);
 }
 
+static void default_option(struct option_reader *reader, const struct option *option, void *object)
+{
+    if (option->type == OPTION_STRUCT) {
+        options_defaults(reader, option->table, member(option, object));
+    } else if (option->fallback != NULL && option->type == OPTION_LIST) {
+        default_list(reader, option, object);
+    } else if (option->fallback != NULL) {
+        size_t n_before = reader->n_faults;
+        options_set_text(reader, option, option->name, option->fallback, object);
+        assert(reader->n_faults == n_before);
+    }
+}
+
 void options_defaults(struct option_reader *reader, const struct option_table *table, void *object)
 {
     for (size_t i = 0; i < table->n_options; i++) {
-        const struct option *option = &table->options[i];
-        if (option->type == OPTION_STRUCT) {
-            options_defaults(reader, option->table, member(option, object));
-        } else if (option->fallback != NULL && option->type == OPTION_LIST) {
-            default_list(reader, option, object);
-        } else if (option->fallback != NULL) {
-            size_t n_before = reader->n_faults;
-            options_set_text(reader, option, option->name, option->fallback, object);
-            assert(reader->n_faults == n_before);
-        }
+        default_option(reader, &table->options[i], object);
     }
 }

@@ -9,7 +9,7 @@
 #include "common/base/alloc.h"
 #include "common/base/str.h"
 
-#define SECRET_MAX_BYTES (64 * 1024)
+#define SECRET_MAX_BYTES (64UL * 1024)
 
 static const char *after_prefix(const char *text, const char *prefix)
 {

@@ -10,7 +10,8 @@
 #include "common/base/alloc.h"
 #include "common/base/buf.h"
 
-#define MAX_DEPTH 64
+#define MAX_DEPTH   64
+#define CHUNK_BYTES 8192UL
 
 /* An open collection: its node and where its children begin on the stack. */
 struct level {
@@ -75,7 +76,7 @@ static void push(struct builder *builder, const struct yaml_node *node)
     if (builder->n_stack == builder->stack_capacity) {
         builder->stack_capacity = builder->stack_capacity == 0 ? 64 : builder->stack_capacity * 2;
         builder->stack =
-            xrealloc(builder->stack, builder->stack_capacity * sizeof(builder->stack[0]));
+            xrealloc(builder->stack, builder->stack_capacity * sizeof(const struct yaml_node *));
     }
     builder->stack[builder->n_stack++] = node;
 }
@@ -141,8 +142,10 @@ static bool close_mapping(struct builder *builder, const struct level *level, st
     struct yaml_node *node = level->node;
     const struct yaml_node **children = builder->stack + level->first_child;
     node->n_items = (builder->n_stack - level->first_child) / 2;
-    node->keys = arena_alloc(builder->arena, (node->n_items + 1) * sizeof(node->keys[0]));
-    node->items = arena_alloc(builder->arena, (node->n_items + 1) * sizeof(node->items[0]));
+    node->keys =
+        arena_alloc(builder->arena, (node->n_items + 1) * sizeof(const struct yaml_node *));
+    node->items =
+        arena_alloc(builder->arena, (node->n_items + 1) * sizeof(const struct yaml_node *));
     if (node->keys == NULL || node->items == NULL) {
         return out_of_memory(builder, node->line, err);
     }
@@ -161,7 +164,8 @@ static bool close_sequence(struct builder *builder, const struct level *level, s
 {
     struct yaml_node *node = level->node;
     node->n_items = builder->n_stack - level->first_child;
-    node->items = arena_alloc(builder->arena, (node->n_items + 1) * sizeof(node->items[0]));
+    node->items =
+        arena_alloc(builder->arena, (node->n_items + 1) * sizeof(const struct yaml_node *));
     if (node->items == NULL) {
         return out_of_memory(builder, node->line, err);
     }
@@ -188,7 +192,7 @@ static bool fail_syntax(const struct builder *builder, struct str text, struct e
     size_t line = parser->problem_mark.line + 1;
     if (parser->error == YAML_READER_ERROR) {
         line = 1;
-        for (size_t i = 0; i < parser->problem_offset && i < text.len; i++) {
+        for (size_t i = 0; text.ptr != NULL && i < parser->problem_offset && i < text.len; i++) {
             line += text.ptr[i] == '\n';
         }
     }
@@ -280,7 +284,7 @@ static bool read_file(const char *path, struct buf *out, struct error *err)
     if (fd < 0) {
         return fail_read(path, errno, err);
     }
-    char chunk[8192];
+    char chunk[CHUNK_BYTES];
     while (out->len <= YAML_FILE_MAX_BYTES) {
         ssize_t got = read(fd, chunk, sizeof(chunk));
         if (got == 0) {
@@ -299,7 +303,7 @@ static bool read_file(const char *path, struct buf *out, struct error *err)
 const struct yaml_node *yaml_read(const char *path, struct arena *arena, struct error *err)
 {
     CLEANUP(buf_release) struct buf text;
-    buf_init(&text, YAML_FILE_MAX_BYTES + 2 * 8192);
+    buf_init(&text, YAML_FILE_MAX_BYTES + 2 * CHUNK_BYTES);
     if (!read_file(path, &text, err)) {
         return NULL;
     }

@@ -13,23 +13,24 @@
  * refused. Duplicate keys are kept so that the reader can report both lines.
  */
 
-#define YAML_FILE_MAX_BYTES (256 * 1024)
+#define YAML_FILE_MAX_BYTES (256UL * 1024)
 
 enum yaml_kind { YAML_KIND_SCALAR, YAML_KIND_SEQUENCE, YAML_KIND_MAPPING };
 
 struct yaml_node {
     enum yaml_kind kind;
-    int line;           /* 1-based */
-    const char *scalar; /* SCALAR; "" for an empty one */
-    bool quoted;        /* SCALAR written in quotes: always text */
-    size_t n_items;     /* SEQUENCE: items; MAPPING: pairs */
+    int line;                       /* 1-based */
+    const char *scalar;             /* SCALAR; "" for an empty one */
+    bool quoted;                    /* SCALAR written in quotes: always text */
+    size_t n_items;                 /* SEQUENCE: items; MAPPING: pairs */
     const struct yaml_node **keys;  /* MAPPING: scalar nodes */
     const struct yaml_node **items; /* SEQUENCE items or MAPPING values */
 };
 
 /* Parses `text`; nodes live in `arena`. An empty document gives an empty mapping. NULL and
  * ERROR_CONFIG "NAME:LINE: what" on failure. */
-const struct yaml_node *yaml_parse(struct str text, const char *name, struct arena *arena, struct error *err);
+const struct yaml_node *
+yaml_parse(struct str text, const char *name, struct arena *arena, struct error *err);
 
 /* Reads and parses a file. */
 const struct yaml_node *yaml_read(const char *path, struct arena *arena, struct error *err);
