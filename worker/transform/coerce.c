@@ -155,6 +155,17 @@ static bool parse_clock(struct str text, int64_t *ret_us)
     return true;
 }
 
+static int64_t us_of_decimals(struct str digits)
+{
+    int64_t us = 0;
+    int64_t weight_us = US_PER_S / 10;
+    for (size_t i = 0; i < digits.len && weight_us > 0; i++) {
+        us += (digits.ptr[i] - '0') * weight_us;
+        weight_us /= 10;
+    }
+    return us;
+}
+
 /* "123" or "123.5" seconds without a sign; false if malformed, *ret_fits tells the rest. */
 static bool parse_seconds(struct str text, int64_t *ret_us, bool *ret_fits)
 {
@@ -163,12 +174,7 @@ static bool parse_seconds(struct str text, int64_t *ret_us, bool *ret_fits)
     if (!are_digits(whole) || (fraction.ptr != NULL && !are_digits(fraction))) {
         return false;
     }
-    int64_t fraction_us = 0;
-    int64_t weight_us = US_PER_S / 10;
-    for (size_t i = 0; i < fraction.len && weight_us > 0; i++) {
-        fraction_us += (fraction.ptr[i] - '0') * weight_us;
-        weight_us /= 10;
-    }
+    int64_t fraction_us = fraction.ptr != NULL ? us_of_decimals(fraction) : 0;
     int64_t seconds = 0;
     *ret_fits = str_to_int64(whole, 0, INT64_MAX / US_PER_S - 1, &seconds);
     *ret_us = seconds * US_PER_S + fraction_us;

@@ -43,7 +43,7 @@ static const char *capture_stop(struct capture *capture)
 static void log_json_is_one_object_a_line(void **state)
 {
     (void)state;
-    struct capture capture;
+    static struct capture capture;
     log_configure(LOG_LEVEL_INFO, LOG_FORMAT_JSON);
     capture_start(&capture);
     log_info("task \"x\" published", LOG_TEXT("task", "a\nb\xFF"), LOG_INT("rows", -3),
@@ -66,7 +66,7 @@ static void log_json_is_one_object_a_line(void **state)
 static void log_text_quotes_what_is_not_a_word(void **state)
 {
     (void)state;
-    struct capture capture;
+    static struct capture capture;
     log_configure(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
     capture_start(&capture);
     log_warn("it happened", LOG_TEXT("a", "word"), LOG_TEXT("b", "two words"), LOG_INT("n", 1),
@@ -79,7 +79,7 @@ static void log_text_quotes_what_is_not_a_word(void **state)
 static void log_below_the_level_is_silent(void **state)
 {
     (void)state;
-    struct capture capture;
+    static struct capture capture;
     log_configure(LOG_LEVEL_WARN, LOG_FORMAT_TEXT);
     capture_start(&capture);
     log_debug("no");
@@ -92,7 +92,7 @@ static void log_below_the_level_is_silent(void **state)
 static void log_scope_adds_fields_until_its_block_ends(void **state)
 {
     (void)state;
-    struct capture capture;
+    static struct capture capture;
     log_configure(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
     capture_start(&capture);
     {
@@ -114,7 +114,7 @@ static void log_scope_adds_fields_until_its_block_ends(void **state)
 static void log_scope_drops_what_is_too_deep(void **state)
 {
     (void)state;
-    struct capture capture;
+    static struct capture capture;
     log_configure(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
     capture_start(&capture);
     struct log_scope scopes[10];
@@ -145,7 +145,7 @@ static void *talk(void *arg)
 static void log_lines_of_threads_do_not_interleave(void **state)
 {
     (void)state;
-    struct capture capture;
+    static struct capture capture;
     log_configure(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
     capture_start(&capture);
     static char names[N_TALKERS][2] = {"a", "b", "c", "d"};
@@ -174,7 +174,7 @@ static void log_cuts_endless_text_but_keeps_the_line_whole(void **state)
     (void)state;
     static char endless[1024 * 1024];
     memset(endless, 'x', sizeof(endless) - 1);
-    struct capture capture;
+    static struct capture capture;
     log_configure(LOG_LEVEL_INFO, LOG_FORMAT_JSON);
     capture_start(&capture);
     log_info("big", LOG_TEXT("text", endless));
