@@ -1,0 +1,10 @@
+#pragma once
+
+#include "common/base/alloc.h"
+
+/* uthash with our allocator: its buckets obey the same out-of-memory rule as everything else. */
+#define uthash_malloc(size)    xmalloc(size)
+#define uthash_free(ptr, size) xfree(ptr)
+#define HASH_NONFATAL_OOM      0
+
+#include <uthash.h>

@@ -1,0 +1,65 @@
+#include "api/handlers/call.h"
+
+#include <string.h>
+
+#include "api/handlers/queries.h"
+#include "common/base/log.h"
+
+void call_fail(struct call *call, const struct error *err)
+{
+    (void)problem_from_error(&call->problem, err);
+    if (call->worker != NULL) {
+        pool_failed(call->worker, err);
+    }
+    log_warn("request failed", LOG_TEXT("path", call->match.route->pattern),
+             LOG_TEXT("code", call->problem.code), LOG_TEXT("error", err->msg),
+             LOG_TEXT("sqlstate", err->sqlstate));
+}
+
+struct db_result *
+call_query(struct call *call, const char *query, const char *const *params, size_t n_params)
+{
+    for (int attempt = 0;; attempt++) {
+        struct error err = ERROR_INIT;
+        struct db *db = pool_read(call->worker, &err);
+        struct db_result *result = NULL;
+        if (db != NULL) {
+            result = db_query(db, query_text(query), params, n_params, &err);
+        }
+        if (result != NULL) {
+            return result;
+        }
+        bool was_lost = db != NULL && !db_is_alive(db);
+        if (!was_lost || attempt > 0) {
+            call_fail(call, &err);
+            return NULL;
+        }
+    }
+}
+
+struct db *call_writer(struct call *call)
+{
+    struct error err = ERROR_INIT;
+    struct db *db = pool_write(call->worker, &err);
+    if (db == NULL) {
+        call_fail(call, &err);
+    }
+    return db;
+}
+
+void meta_write(struct buf *out, const struct meta *meta)
+{
+    buf_add_c(out, "\"meta\":{\"as_of\":");
+    if (meta->as_of != NULL) {
+        buf_add_json_string(out, str_from(meta->as_of));
+    } else {
+        buf_add_c(out, "null");
+    }
+    buf_addf(out, ",\"version\":%lld,\"lag_seconds\":", (long long)meta->version);
+    if (meta->lag_seconds >= 0) {
+        buf_add_int(out, meta->lag_seconds);
+    } else {
+        buf_add_c(out, "null");
+    }
+    buf_addf(out, ",\"fresh\":%s}", meta->is_fresh ? "true" : "false");
+}

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "api/guard/access.h"
+#include "api/http/metrics.h"
+#include "api/http/params.h"
+#include "api/http/pool.h"
+#include "api/http/router.h"
+#include "api/http/server.h"
+#include "common/conf/config.h"
+#include "common/io/db.h"
+
+/*
+ * One request on its way through a service: what handlers get, and the few verbs they need. A
+ * service is a listener with its route table; foz-api has two, the public one and the admin one.
+ */
+
+struct service {
+    const struct config *config;
+    const struct route *routes;
+    size_t n_routes;
+    struct guard *guard; /* NULL on the admin listener: nothing there asks who you are */
+    struct pool *pool;
+    struct http_metrics *metrics; /* NULL = not counted */
+    struct server *server;
+    char *openapi;                  /* the document, NUL-terminated; NULL on the admin listener */
+    const struct service *observed; /* on the admin listener: whose metrics it shows */
+    int64_t schema_version;
+};
+
+struct call {
+    struct pool_job job; /* first: the pool hands this back */
+    struct service *service;
+    struct exchange *exchange;
+    const struct request *request;
+    struct response *response;
+    struct arena *arena;
+    struct route_match match;
+    struct params params;
+    struct principal principal;
+    struct rate_headers rate;
+    struct problem problem; /* set = this is the answer */
+    char allow[128];
+    bool is_admitted;
+    struct pool_worker *worker; /* NULL on a polling thread */
+    int64_t again_at_us;        /* set by a handler: run me again then; cleared before each run */
+    void *state;                /* the handler's, in the arena; NULL at the first run */
+};
+
+/* A statement of schema/queries with $n parameters on the reading connection. NULL: the problem is
+ * set and the failure logged. A connection that turns out dead is replaced once. */
+struct db_result *
+call_query(struct call *call, const char *query, const char *const *params, size_t n_params);
+
+/* The writing connection; NULL: the problem is set. */
+struct db *call_writer(struct call *call);
+
+/* Logs `err` under the trace id and makes it the answer. */
+void call_fail(struct call *call, const struct error *err);
+
+/* What `meta` says. */
+struct meta {
+    const char *as_of; /* RFC 3339, NULL = unknown */
+    int64_t version;
+    int64_t lag_seconds; /* -1 = unknown */
+    bool is_fresh;
+};
+
+/* Appends `"meta":{...}`. */
+void meta_write(struct buf *out, const struct meta *meta);

@@ -1,0 +1,280 @@
+#include "api/handlers/dispatch.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+
+#define QUEUE_FULL_RETRY_AFTER_S 1
+
+static void add_cors(struct call *call)
+{
+    const struct guard *guard = call->service->guard;
+    struct str origin = request_header(call->request, "Origin");
+    if (guard == NULL || guard->config->api.n_cors_origins == 0) {
+        return;
+    }
+    response_header(call->response, call->request, "Vary", "Origin");
+    if (origin.ptr == NULL || !access_origin_is_allowed(guard, origin)) {
+        return;
+    }
+    response_header(call->response, call->request, "Access-Control-Allow-Origin", "%.*s",
+                    STR_ARG(origin));
+    response_header(call->response, call->request, "Access-Control-Expose-Headers",
+                    "ETag, Link, Location, Retry-After, RateLimit, RateLimit-Policy, "
+                    "Preference-Applied, traceparent, X-Request-Id");
+}
+
+static void add_common_headers(struct call *call)
+{
+    const struct request *request = call->request;
+    struct response *response = call->response;
+    char traceparent[TRACE_PARENT_LEN + 1];
+    trace_format(&request->trace, traceparent);
+    response_header(response, request, "traceparent", "%s", traceparent);
+    if (request->request_id.ptr != NULL) {
+        response_header(response, request, "X-Request-Id", "%.*s", STR_ARG(request->request_id));
+    }
+    if (call->rate.limit[0] != '\0') {
+        response_header(response, request, "RateLimit", "%s", call->rate.limit);
+        response_header(response, request, "RateLimit-Policy", "%s", call->rate.policy);
+    }
+    add_cors(call);
+}
+
+/* Puts the last touch to the answer, whatever it is. */
+static void finish(struct call *call)
+{
+    struct response *response = call->response;
+    if (call->problem.status != 0) {
+        response_problem(response, call->request, &call->problem);
+        if (call->problem.status == 401) {
+            response_header(response, call->request, "WWW-Authenticate",
+                            "ApiKey realm=\"foz\", header=\"X-API-Key\"");
+        }
+        if (call->problem.status == 405) {
+            response_header(response, call->request, "Allow", "%s", call->allow);
+        }
+    }
+    add_common_headers(call);
+}
+
+static void log_call(const struct service *service, const struct exchange *exchange)
+{
+    const struct request *request = &exchange->request;
+    int status = exchange->response.status;
+    enum log_level level = LOG_LEVEL_DEBUG;
+    if (status >= 500) {
+        level = LOG_LEVEL_WARN;
+    } else if (str_equal_c(request->method, "POST")) {
+        level = LOG_LEVEL_INFO;
+    }
+    if (!log_is_enabled(level) || service->guard == NULL) {
+        return;
+    }
+    const struct call *call = exchange->user;
+    char method[16];
+    char path[160];
+    (void)snprintf(method, sizeof(method), "%.*s", STR_ARG(request->method));
+    (void)snprintf(path, sizeof(path), "%.*s", STR_ARG(request->path));
+    log_write(level, "request",
+              (const struct log_field[]){
+                  LOG_TEXT("method", method),
+                  LOG_TEXT("path", path),
+                  LOG_INT("status", status),
+                  LOG_INT("duration_us", clock_monotonic_us() - request->started_us),
+                  LOG_TEXT("principal", call != NULL ? call->principal.name : ""),
+                  LOG_TEXT("remote", request->remote),
+                  LOG_TEXT("trace_id", request->trace.trace_id),
+                  {0}});
+}
+
+void dispatch_answered(void *context, const struct exchange *exchange)
+{
+    struct service *service = context;
+    const struct call *call = exchange->user;
+    size_t route = service->n_routes;
+    if (call != NULL && call->match.route != NULL) {
+        route = (size_t)(call->match.route - service->routes);
+    }
+    if (service->metrics != NULL) {
+        http_metrics_count(service->metrics, route, exchange->response.status,
+                           clock_monotonic_us() - exchange->request.started_us,
+                           exchange->response.body.len);
+    }
+    log_call(service, exchange);
+}
+
+/* Scope, allowance, parameters: everything between "who" and the handler. */
+static bool admit(struct call *call)
+{
+    const struct route *route = call->match.route;
+    struct guard *guard = call->service->guard;
+    if (guard != NULL && route->scope != SCOPE_NONE) {
+        if (!access_permits(&call->principal, route->scope, &call->problem) ||
+            !access_rate(guard, &call->principal, &call->rate, &call->problem)) {
+            return false;
+        }
+    }
+    call->is_admitted =
+        params_parse(&call->params, route->params, route->n_params, call->request, &call->problem);
+    return call->is_admitted;
+}
+
+/* The credential is one that only the database knows. */
+static bool ask_who(struct call *call)
+{
+    struct error err = ERROR_INIT;
+    struct db *reader = pool_read(call->worker, &err);
+    if (reader == NULL || !access_ask(call->service->guard, call->request, reader, &call->principal,
+                                      &call->problem, &err)) {
+        if (error_is_set(&err)) {
+            call_fail(call, &err);
+        }
+        return false;
+    }
+    struct error ignored = ERROR_INIT; /* the key is good whether or not its use can be noted */
+    struct db *writer = pool_write(call->worker, &ignored);
+    if (writer != NULL) {
+        key_touch(writer, &call->principal);
+    }
+    return true;
+}
+
+static int64_t run_job(struct pool_job *job, struct pool_worker *worker)
+{
+    struct call *call = (struct call *)(void *)job;
+    LOG_SCOPE(LOG_TEXT("trace_id", call->request->trace.trace_id));
+    call->worker = worker;
+    call->again_at_us = 0;
+    if (call->is_admitted || (ask_who(call) && admit(call))) {
+        call->match.route->answer(call);
+    }
+    if (call->again_at_us > 0 && call->problem.status == 0) {
+        return call->again_at_us;
+    }
+    finish(call);
+    exchange_resume(call->exchange);
+    return 0;
+}
+
+static void refuse_job(struct pool_job *job)
+{
+    struct call *call = (struct call *)(void *)job;
+    call->problem.retry_after_s = QUEUE_FULL_RETRY_AFTER_S;
+    (void)problem_set(&call->problem, 503, "stopping",
+                      "the service is stopping: send the request again");
+    finish(call);
+    exchange_resume(call->exchange);
+}
+
+static enum exchange_state hand_to_pool(struct call *call)
+{
+    call->job.run = run_job;
+    call->job.refuse = refuse_job;
+    /* First off the polling thread, then visible to others: they may be done at once. */
+    exchange_suspend(call->exchange);
+    if (!pool_submit(call->service->pool, &call->job)) {
+        call->problem.retry_after_s = QUEUE_FULL_RETRY_AFTER_S;
+        (void)problem_set(&call->problem, 503, "overloaded",
+                          "too many requests are waiting for the database: try again in a moment");
+        finish(call);
+        exchange_resume(call->exchange);
+    }
+    return EXCHANGE_TAKEN;
+}
+
+/* OPTIONS on an existing path: what may be asked there, and by pages of which origin. */
+static void answer_options(struct call *call)
+{
+    struct response *response = call->response;
+    response->status = 204;
+    response_header(response, call->request, "Allow", "%s", call->allow);
+    struct str origin = request_header(call->request, "Origin");
+    const struct guard *guard = call->service->guard;
+    if (guard != NULL && origin.ptr != NULL && access_origin_is_allowed(guard, origin)) {
+        response_header(response, call->request, "Access-Control-Allow-Methods", "%s", call->allow);
+        response_header(response, call->request, "Access-Control-Allow-Headers",
+                        "Authorization, Content-Type, Idempotency-Key, If-None-Match, Prefer, "
+                        "traceparent, X-API-Key, X-Request-Id");
+        response_header(response, call->request, "Access-Control-Max-Age", "600");
+    }
+}
+
+/* true: the route is known. false: the answer is (a problem, or OPTIONS). */
+static bool find_route(struct call *call)
+{
+    struct service *service = call->service;
+    struct buf allow CLEANUP(buf_release) = {0};
+    buf_init(&allow, sizeof(call->allow) - 1);
+    enum route_result result =
+        route_find(service->routes, service->n_routes, call->request, &call->match, &allow);
+    memcpy(call->allow, allow.ptr, allow.len + 1);
+    switch (result) {
+    case ROUTE_FOUND:
+        return true;
+    case ROUTE_WRONG_METHOD:
+        if (str_equal_c(call->request->method, "OPTIONS")) {
+            answer_options(call);
+            return false;
+        }
+        return problem_set(&call->problem, 405, "method_not_allowed",
+                           "%.16s is not possible here; possible: %s", call->request->method.ptr,
+                           call->allow);
+    case ROUTE_BAD_PATH:
+        return problem_set(&call->problem, 400, "bad_encoding",
+                           "the path is not percent-encoded UTF-8");
+    case ROUTE_UNKNOWN_PATH:
+        break;
+    }
+    return problem_set(&call->problem, 404, "unknown_path",
+                       "there is nothing at this path: GET /openapi.json lists what there is");
+}
+
+/* Admits the call as far as memory suffices. */
+static enum access_result admit_from_memory(struct call *call)
+{
+    const struct route *route = call->match.route;
+    struct guard *guard = call->service->guard;
+    enum access_result result = ACCESS_GRANTED;
+    if (guard != NULL && route->scope != SCOPE_NONE) {
+        result = access_check(guard, call->request, &call->principal, &call->problem);
+    }
+    if (result == ACCESS_GRANTED && !admit(call)) {
+        result = ACCESS_REFUSED;
+    }
+    return result;
+}
+
+enum exchange_state dispatch_handle(void *context, struct exchange *exchange)
+{
+    struct service *service = context;
+    struct call *call = arena_zalloc(&exchange->arena, sizeof(*call));
+    if (call == NULL) {
+        struct problem problem = {0};
+        (void)problem_set(&problem, 413, "request_too_large", "the request is too large");
+        response_problem(&exchange->response, &exchange->request, &problem);
+        return EXCHANGE_ANSWERED;
+    }
+    exchange->user = call;
+    call->service = service;
+    call->exchange = exchange;
+    call->request = &exchange->request;
+    call->response = &exchange->response;
+    call->arena = &exchange->arena;
+    if (!find_route(call)) {
+        finish(call);
+        return EXCHANGE_ANSWERED;
+    }
+    call->response->status = call->match.route->status;
+    enum access_result access = admit_from_memory(call);
+    if (access == ACCESS_ASK || (access == ACCESS_GRANTED && !call->match.route->from_memory)) {
+        return hand_to_pool(call);
+    }
+    if (access == ACCESS_GRANTED) {
+        call->match.route->answer(call);
+    }
+    finish(call);
+    return EXCHANGE_ANSWERED;
+}

@@ -1,0 +1,302 @@
+#include "api/http/pool.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/alloc.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/thread.h"
+#include "common/io/db.h"
+
+#define CONNECT_TIMEOUT_S 3
+#define LOCK_TIMEOUT_MS   5000
+/* For so long after a failed attempt nobody tries again: the failure is handed out instead. */
+#define RECONNECT_AFTER_US (500 * US_PER_MS)
+
+struct connection {
+    const char *url;
+    struct db *db;
+    bool schema_is_known;
+};
+
+struct pool_worker {
+    struct pool *pool;
+    struct thread thread;
+    struct connection read;
+    struct connection write;
+    bool is_shared; /* read and write are one database: only `write` is used */
+};
+
+struct pool {
+    struct pool_settings settings;
+    struct mutex lock;
+    struct condition wake;
+    struct pool_job *first; /* guarded by lock */
+    struct pool_job **last; /* guarded by lock */
+    size_t n_queued;        /* guarded by lock */
+    struct pool_job *later; /* by due_us; guarded by lock */
+    size_t n_later;         /* guarded by lock */
+    bool stopping;          /* guarded by lock */
+    struct error away;      /* last connection failure; guarded by lock */
+    int64_t away_until_us;  /* guarded by lock */
+    struct pool_worker *workers;
+};
+
+static bool check_schema(struct pool *pool, struct connection *connection, struct error *err)
+{
+    struct db_result *result CLEANUP(db_result_freep) = db_query(
+        connection->db, "SELECT coalesce(max(version), 0) FROM ops.migration", DB_NO_PARAMS, err);
+    if (result == NULL) {
+        bool is_missing =
+            strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0;
+        if (is_missing) {
+            error_clear(err);
+            return error_set(err, ERROR_CONFIG,
+                             "the database has no foz schema: run `foz-worker migrate`");
+        }
+        return false;
+    }
+    int64_t version = db_int64(result, 0, 0);
+    if (version < pool->settings.schema_version) {
+        return error_set(err, ERROR_CONFIG,
+                         "the database schema has version %lld, this program needs %lld: run "
+                         "`foz-worker migrate`",
+                         (long long)version, (long long)pool->settings.schema_version);
+    }
+    connection->schema_is_known = true;
+    return true;
+}
+
+static bool recently_failed(struct pool *pool, struct error *err)
+{
+    MUTEX_GUARD(&pool->lock);
+    if (clock_monotonic_us() >= pool->away_until_us) {
+        return false;
+    }
+    *err = pool->away;
+    return true;
+}
+
+static void remember_failure(struct pool *pool, const struct error *err)
+{
+    bool is_new = false;
+    {
+        MUTEX_GUARD(&pool->lock);
+        is_new = !error_is_set(&pool->away);
+        pool->away = *err;
+        pool->away_until_us = clock_monotonic_us() + RECONNECT_AFTER_US;
+    }
+    if (is_new) {
+        log_fail("database unreachable", LOG_TEXT("error", err->msg),
+                 LOG_TEXT("pool", pool->settings.name));
+    }
+}
+
+static void forget_failure(struct pool *pool)
+{
+    bool was_away = false;
+    {
+        MUTEX_GUARD(&pool->lock);
+        was_away = error_is_set(&pool->away);
+        pool->away = (struct error)ERROR_INIT;
+        pool->away_until_us = 0;
+    }
+    if (was_away) {
+        log_info("database reachable again", LOG_TEXT("pool", pool->settings.name));
+    }
+}
+
+static bool reopen(struct pool *pool, struct connection *connection, struct error *err)
+{
+    if (recently_failed(pool, err)) {
+        return false;
+    }
+    db_close(TAKE(connection->db));
+    connection->schema_is_known = false;
+    struct db_settings settings = {
+        .url = connection->url,
+        .application_name = pool->settings.name,
+        .connect_timeout_s = CONNECT_TIMEOUT_S,
+        .statement_timeout_ms = pool->settings.statement_timeout_ms,
+        .lock_timeout_ms = LOCK_TIMEOUT_MS,
+    };
+    connection->db = db_open(&settings, err);
+    if (connection->db == NULL) {
+        remember_failure(pool, err);
+        return false;
+    }
+    forget_failure(pool);
+    return true;
+}
+
+static struct db *use(struct pool *pool, struct connection *connection, struct error *err)
+{
+    if ((connection->db == NULL || !db_is_alive(connection->db)) &&
+        !reopen(pool, connection, err)) {
+        return NULL;
+    }
+    if (!connection->schema_is_known && !check_schema(pool, connection, err)) {
+        return NULL;
+    }
+    return connection->db;
+}
+
+struct db *pool_write(struct pool_worker *worker, struct error *err)
+{
+    return use(worker->pool, &worker->write, err);
+}
+
+struct db *pool_read(struct pool_worker *worker, struct error *err)
+{
+    return use(worker->pool, worker->is_shared ? &worker->write : &worker->read, err);
+}
+
+void pool_failed(struct pool_worker *worker, const struct error *err)
+{
+    if (strncmp(err->sqlstate, "42", 2) == 0 || strcmp(err->sqlstate, "3F000") == 0) {
+        worker->read.schema_is_known = false;
+        worker->write.schema_is_known = false;
+    }
+}
+
+/* The next job to run, waiting for one; NULL when the pool stops. */
+static struct pool_job *next_job(struct pool *pool)
+{
+    MUTEX_GUARD(&pool->lock);
+    while (!pool->stopping) {
+        if (pool->later != NULL && pool->later->due_us <= clock_monotonic_us()) {
+            struct pool_job *job = pool->later;
+            pool->later = job->next;
+            pool->n_later--;
+            return job;
+        }
+        if (pool->first != NULL) {
+            struct pool_job *job = pool->first;
+            pool->first = job->next;
+            if (pool->first == NULL) {
+                pool->last = &pool->first;
+            }
+            pool->n_queued--;
+            return job;
+        }
+        if (pool->later != NULL) {
+            (void)condition_wait_until(&pool->wake, &pool->lock, pool->later->due_us);
+        } else {
+            condition_wait(&pool->wake, &pool->lock);
+        }
+    }
+    return NULL;
+}
+
+/* false when the pool is stopping. */
+static bool put_off(struct pool *pool, struct pool_job *job, int64_t due_us)
+{
+    MUTEX_GUARD(&pool->lock);
+    if (pool->stopping) {
+        return false;
+    }
+    job->due_us = due_us;
+    struct pool_job **place = &pool->later;
+    while (*place != NULL && (*place)->due_us <= due_us) {
+        place = &(*place)->next;
+    }
+    job->next = *place;
+    *place = job;
+    pool->n_later++;
+    condition_signal(&pool->wake);
+    return true;
+}
+
+static void *worker_main(void *arg)
+{
+    struct pool_worker *worker = arg;
+    struct pool_job *job = NULL;
+    while ((job = next_job(worker->pool)) != NULL) {
+        int64_t due_us = job->run(job, worker);
+        if (due_us > 0 && !put_off(worker->pool, job, due_us)) {
+            job->refuse(job);
+        }
+    }
+    db_close(TAKE(worker->read.db));
+    db_close(TAKE(worker->write.db));
+    return NULL;
+}
+
+struct pool *pool_start(const struct pool_settings *settings)
+{
+    struct pool *pool = XNEW(struct pool);
+    pool->settings = *settings;
+    pool->last = &pool->first;
+    mutex_init(&pool->lock);
+    condition_init(&pool->wake);
+    pool->workers = xcalloc(settings->threads, sizeof(*pool->workers));
+    for (size_t i = 0; i < settings->threads; i++) {
+        struct pool_worker *worker = &pool->workers[i];
+        worker->pool = pool;
+        worker->read.url = settings->read_url;
+        worker->write.url = settings->write_url;
+        worker->is_shared = strcmp(settings->read_url, settings->write_url) == 0;
+        char name[16];
+        (void)snprintf(name, sizeof(name), "%.11s %zu", settings->name, i % 100);
+        thread_start(&worker->thread, name, worker_main, worker);
+    }
+    return pool;
+}
+
+bool pool_submit(struct pool *pool, struct pool_job *job)
+{
+    MUTEX_GUARD(&pool->lock);
+    if (pool->stopping || pool->n_queued >= pool->settings.queue_limit) {
+        return false;
+    }
+    job->next = NULL;
+    *pool->last = job;
+    pool->last = &job->next;
+    pool->n_queued++;
+    condition_signal(&pool->wake);
+    return true;
+}
+
+size_t pool_waiting(struct pool *pool)
+{
+    MUTEX_GUARD(&pool->lock);
+    return pool->n_queued + pool->n_later;
+}
+
+static void refuse_all(struct pool_job *job)
+{
+    while (job != NULL) {
+        struct pool_job *next = job->next;
+        job->refuse(job);
+        job = next;
+    }
+}
+
+void pool_stop(struct pool *pool)
+{
+    if (pool == NULL) {
+        return;
+    }
+    struct pool_job *queued = NULL;
+
+    struct pool_job *later = NULL;
+    {
+        MUTEX_GUARD(&pool->lock);
+        pool->stopping = true;
+        queued = TAKE(pool->first);
+        later = TAKE(pool->later);
+        pool->last = &pool->first;
+        condition_broadcast(&pool->wake);
+    }
+
+    refuse_all(queued);
+    refuse_all(later);
+    for (size_t i = 0; i < pool->settings.threads; i++) {
+        thread_join(&pool->workers[i].thread);
+    }
+    condition_release(&pool->wake);
+    mutex_release(&pool->lock);
+    xfree(pool->workers);
+    xfree(pool);
+}

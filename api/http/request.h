@@ -1,0 +1,60 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "api/http/problem.h"
+#include "api/http/trace.h"
+#include "common/base/arena.h"
+#include "common/base/str.h"
+
+/*
+ * A request as foz sees it, free of the HTTP library: bytes as they came, cut but not decoded.
+ * Everything it points to lives as long as its exchange. Checks here are about the message itself
+ * (framing that a proxy might read differently); parameters are params.h.
+ */
+
+#define REQUEST_HEADERS_MAX 64
+
+struct header {
+    struct str name;
+    struct str value;
+};
+
+struct request {
+    struct arena *arena;
+    struct str method;
+    struct str path;  /* raw, without the query */
+    struct str query; /* raw, without the question mark */
+    struct str version;
+    struct header headers[REQUEST_HEADERS_MAX];
+    size_t n_headers;
+    struct str body;
+    char remote[48]; /* the peer's address, numeric */
+    int64_t started_us;
+    struct trace trace;
+    struct str request_id; /* as sent, empty if absent or unfit to be echoed */
+};
+
+/* Cuts "/path?query" (or "http://host/path?query", or "*"). */
+void request_set_target(struct request *request, struct str target);
+
+/* First header of that name, any case; an empty view with ptr NULL if absent. */
+struct str request_header(const struct request *request, const char *name);
+size_t request_header_count(const struct request *request, const char *name);
+
+/* Is `token` in the comma-separated list of that header, any case? */
+bool request_header_has(const struct request *request, const char *name, const char *token);
+
+/* The declared body length; -1 if none is declared (chunked or absent). */
+int64_t request_content_length(const struct request *request);
+
+/* Refuses what two readers of one connection could understand differently: Content-Length with
+ * Transfer-Encoding, repeated Content-Length or Host, a missing Host in HTTP/1.1, unknown transfer
+ * codings, control characters, header names that are no tokens, bodies on GET and HEAD. */
+bool request_check(const struct request *request, struct problem *problem);
+
+/* Decodes %XX (and + as a blank when `plus_is_blank`) into the arena, NUL-terminated. False on a
+ * broken escape, a NUL byte or text that is not UTF-8. */
+bool request_decode(struct arena *arena, struct str text, bool plus_is_blank, struct str *ret_text);

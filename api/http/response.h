@@ -1,0 +1,60 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "api/http/problem.h"
+#include "api/http/request.h"
+#include "common/base/buf.h"
+
+/*
+ * An answer under construction: status, headers, body. Nothing here writes to the network. Header
+ * values live in the request's arena; one that would not fit is dropped rather than cut.
+ */
+
+#define RESPONSE_HEADERS_MAX 24
+#define RESPONSE_BODY_MAX    (64 * 1024 * 1024)
+#define RESPONSE_ETAG_MAX    80
+
+struct response_header {
+    const char *name;
+    const char *value;
+};
+
+struct response {
+    int status;
+    const char *content_type; /* NULL = no body */
+    struct response_header headers[RESPONSE_HEADERS_MAX];
+    size_t n_headers;
+    struct buf body;
+    bool close; /* the connection is not to be used again */
+};
+
+void response_init(struct response *response);
+void response_release(struct response *response);
+
+/* Forgets what was built so far, headers included. */
+void response_reset(struct response *response);
+
+/* `name` is static. Refuses (drops) values with line breaks. */
+void response_header(struct response *response,
+                     const struct request *request,
+                     const char *name,
+                     const char *format,
+                     ...) PRINTF_FORMAT(4, 5);
+
+/* Replaces everything by an application/problem+json document with the request's trace id. */
+void response_problem(struct response *response,
+                      const struct request *request,
+                      const struct problem *problem);
+
+/* Sets ETag `W/"basis"` and Cache-Control; true when If-None-Match already has it: then the answer
+ * has become a 304 without a body. Call after the body is built. `ttl_s` 0 = no-cache (keep, but
+ * ask each time). */
+bool response_validate(struct response *response,
+                       const struct request *request,
+                       struct str basis,
+                       int ttl_s);
+
+/* A digest of what an answer says, as the basis of its ETag. */
+void response_digest(struct str content, char out[RESPONSE_ETAG_MAX]);

@@ -1,0 +1,107 @@
+#include "api/http/trace.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/random.h"
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    if (c >= 'a' && c <= 'f') {
+        return c - 'a' + 10;
+    }
+    return -1;
+}
+
+static bool is_hex(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (hex_value(text[i]) < 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_zero(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] != '0') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void fill_hex(char *out, size_t len)
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t bytes[TRACE_ID_LEN / 2];
+    do {
+        random_bytes(bytes, len / 2);
+        for (size_t i = 0; i < len / 2; i++) {
+            out[2 * i] = digits[bytes[i] >> 4];
+            out[2 * i + 1] = digits[bytes[i] & 15];
+        }
+        out[len] = '\0';
+    } while (is_zero(out, len));
+}
+
+bool trace_parse(struct str traceparent, struct trace *ret_trace)
+{
+    const char *text = traceparent.ptr;
+    if (traceparent.len < TRACE_PARENT_LEN || text[2] != '-' || text[35] != '-' ||
+        text[52] != '-') {
+        return false;
+    }
+    if (!is_hex(text, 2) || memcmp(text, "ff", 2) == 0 || !is_hex(text + 3, TRACE_ID_LEN) ||
+        !is_hex(text + 36, TRACE_SPAN_LEN) || !is_hex(text + 53, 2)) {
+        return false;
+    }
+    if (is_zero(text + 3, TRACE_ID_LEN) || is_zero(text + 36, TRACE_SPAN_LEN)) {
+        return false;
+    }
+    bool is_first_version = memcmp(text, "00", 2) == 0;
+    if (traceparent.len > TRACE_PARENT_LEN && (is_first_version || text[55] != '-')) {
+        return false;
+    }
+    memcpy(ret_trace->trace_id, text + 3, TRACE_ID_LEN);
+    ret_trace->trace_id[TRACE_ID_LEN] = '\0';
+    memcpy(ret_trace->span_id, text + 36, TRACE_SPAN_LEN);
+    ret_trace->span_id[TRACE_SPAN_LEN] = '\0';
+    ret_trace->flags = (unsigned)(hex_value(text[53]) * 16 + hex_value(text[54]));
+    return true;
+}
+
+void trace_start(struct trace *trace, struct str traceparent)
+{
+    if (!trace_parse(traceparent, trace)) {
+        fill_hex(trace->trace_id, TRACE_ID_LEN);
+        trace->flags = 0;
+    }
+    fill_hex(trace->span_id, TRACE_SPAN_LEN);
+}
+
+void trace_format(const struct trace *trace, char out[TRACE_PARENT_LEN + 1])
+{
+    /* Only the sampled bit is defined by version 00. */
+    (void)snprintf(out, TRACE_PARENT_LEN + 1, "00-%s-%s-%02x", trace->trace_id, trace->span_id,
+                   trace->flags & 1U);
+}
+
+bool trace_request_id_is_valid(struct str text)
+{
+    if (text.len == 0 || text.len > 128) {
+        return false;
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] <= ' ' || text.ptr[i] > '~') {
+            return false;
+        }
+    }
+    return true;
+}
