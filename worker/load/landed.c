@@ -1,0 +1,425 @@
+#include "worker/load/landed.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/alloc.h"
+#include "common/io/hash.h"
+
+#define SQL_MAX        ((size_t)1024 * 1024)
+#define NAME_MAX_BYTES 63 /* PostgreSQL cuts longer identifiers without a word */
+
+/* As format_type() writes them. */
+static const char *stored_type_name(enum column_type type)
+{
+    return type == COLUMN_TIMESTAMPTZ ? "timestamp with time zone" : column_type_name(type);
+}
+
+void landed_table(struct buf *out, const struct task_def *task)
+{
+    db_quote_ident(out, str_from(task->source_type));
+    buf_add_char(out, '.');
+    db_quote_ident(out, str_from(task->name));
+}
+
+/* The faults of all tables make one error: the operator wants to see them together. */
+static void add_fault(struct error *faults, const char *message)
+{
+    if (error_is_set(faults)) {
+        error_append(faults, "%s", message);
+    } else {
+        error_set(faults, ERROR_CONFIG, "%s", message);
+    }
+}
+
+static void add_column_definition(struct buf *sql, const struct column *column)
+{
+    db_quote_ident(sql, str_from(column->name));
+    buf_addf(sql, " %s", column_type_name(column->type));
+}
+
+static void add_key(struct buf *sql, const struct task_def *task)
+{
+    buf_add_c(sql, "\"source\"");
+    for (size_t i = 0; i < task->n_key_columns; i++) {
+        buf_add_c(sql, ", ");
+        db_quote_ident(sql, str_from(task->columns[task->key_columns[i]].name));
+    }
+}
+
+static bool is_key(const struct task_def *task, size_t column)
+{
+    for (size_t i = 0; i < task->n_key_columns; i++) {
+        if (task->key_columns[i] == column) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_comment(struct buf *sql, const struct task_def *task, const struct column *column)
+{
+    const struct field *field = &task->fields[column->field];
+    if (column->part != 1 && field->ref == NULL) {
+        return;
+    }
+    buf_add_c(sql, "; COMMENT ON COLUMN ");
+    landed_table(sql, task);
+    buf_add_char(sql, '.');
+    db_quote_ident(sql, str_from(column->name));
+    buf_add_c(sql, " IS ");
+    char text[256];
+    if (column->part == 1) {
+        snprintf(text, sizeof(text), "display value of %s", field->name);
+    } else {
+        snprintf(text, sizeof(text), "refers to %s", field->ref);
+    }
+    db_quote_literal(sql, str_from(text));
+}
+
+static void add_table_comment(struct buf *sql, const struct task_def *task)
+{
+    char text[512];
+    snprintf(text, sizeof(text), "copy of %s table %s, kept by foz (task %s of load %s)",
+             task->source_type, task->table == NULL ? task->name : task->table, task->name,
+             task->load);
+    buf_add_c(sql, "; COMMENT ON TABLE ");
+    landed_table(sql, task);
+    buf_add_c(sql, " IS ");
+    db_quote_literal(sql, str_from(text));
+}
+
+static bool
+create_table(struct migration *migration, const struct task_def *task, struct error *err)
+{
+    struct buf sql CLEANUP(buf_release) = {0};
+    buf_init(&sql, SQL_MAX);
+    buf_add_c(&sql, "CREATE TABLE ");
+    landed_table(&sql, task);
+    buf_add_c(&sql, " (\"source\" text NOT NULL");
+    for (size_t i = 0; i < task->n_columns; i++) {
+        buf_add_c(&sql, ", ");
+        add_column_definition(&sql, &task->columns[i]);
+        buf_add_c(&sql, is_key(task, i) ? " NOT NULL" : "");
+    }
+    buf_add_c(&sql, ", \"etl_created_at\" timestamptz NOT NULL DEFAULT now(), \"etl_updated_at\" "
+                    "timestamptz NOT NULL DEFAULT now(), \"etl_execution_id\" bigint, "
+                    "\"etl_hash\" uuid, PRIMARY KEY (");
+    add_key(&sql, task);
+    buf_add_c(&sql, "))");
+    add_table_comment(&sql, task);
+    for (size_t i = 0; i < task->n_columns; i++) {
+        add_comment(&sql, task, &task->columns[i]);
+    }
+    return migration_step(migration, sql.ptr, err, "create table %s.%s", task->source_type,
+                          task->name);
+}
+
+/* Our own merges always move the hash, so they never pay for the trigger's function. */
+static bool
+create_trigger(struct migration *migration, const struct task_def *task, struct error *err)
+{
+    struct buf sql CLEANUP(buf_release) = {0};
+    buf_init(&sql, SQL_MAX);
+    buf_add_c(&sql, "CREATE TRIGGER etl_forget_hash BEFORE UPDATE ON ");
+    landed_table(&sql, task);
+    buf_add_c(&sql, " FOR EACH ROW WHEN (OLD.etl_hash IS NOT DISTINCT FROM NEW.etl_hash AND OLD.* "
+                    "IS DISTINCT FROM NEW.*) EXECUTE FUNCTION ops.forget_hash()");
+    return migration_step(migration, sql.ptr, err, "create trigger etl_forget_hash on %s.%s",
+                          task->source_type, task->name);
+}
+
+static struct db_result *read_columns(struct db *db, const struct task_def *task, struct error *err)
+{
+    return db_query(db,
+                    "SELECT a.attname, format_type(a.atttypid, a.atttypmod)"
+                    "  FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
+                    "  JOIN pg_namespace n ON n.oid = c.relnamespace"
+                    " WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0"
+                    "   AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f')",
+                    DB_PARAMS(task->source_type, task->name), err);
+}
+
+static const char *find_type(const struct db_result *columns, const char *name)
+{
+    for (size_t row = 0; row < db_rows(columns); row++) {
+        if (strcmp(db_text(columns, row, 0), name) == 0) {
+            return db_text(columns, row, 1);
+        }
+    }
+    return NULL;
+}
+
+static void fault_type(struct error *faults,
+                       const struct task_def *task,
+                       const char *column,
+                       const char *stored,
+                       const char *wanted)
+{
+    char text[400];
+    snprintf(text, sizeof(text),
+             "%s: column %s.%s.%s is %s in the database and %s in the catalog; correct the "
+             "catalog, or drop the column, migrate and run a full load",
+             task->defined_at == NULL ? "catalog" : task->defined_at, task->source_type, task->name,
+             column, stored, wanted);
+    add_fault(faults, text);
+}
+
+static bool add_column(struct migration *migration,
+                       const struct task_def *task,
+                       const struct column *column,
+                       struct error *err)
+{
+    struct buf sql CLEANUP(buf_release) = {0};
+    buf_init(&sql, SQL_MAX);
+    buf_add_c(&sql, "ALTER TABLE ");
+    landed_table(&sql, task);
+    buf_add_c(&sql, " ADD COLUMN ");
+    add_column_definition(&sql, column);
+    add_comment(&sql, task, column);
+    return migration_step(migration, sql.ptr, err, "add column %s.%s.%s %s", task->source_type,
+                          task->name, column->name, column_type_name(column->type));
+}
+
+static const struct column etl_columns[] = {
+    {.name = "etl_created_at", .type = COLUMN_TIMESTAMPTZ},
+    {.name = "etl_updated_at", .type = COLUMN_TIMESTAMPTZ},
+    {.name = "etl_execution_id", .type = COLUMN_BIGINT},
+};
+
+static void
+check_own_columns(const struct task_def *task, const struct db_result *stored, struct error *faults)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(etl_columns); i++) {
+        const char *type = find_type(stored, etl_columns[i].name);
+        if (type == NULL || strcmp(type, stored_type_name(etl_columns[i].type)) != 0) {
+            fault_type(faults, task, etl_columns[i].name, type == NULL ? "missing" : type,
+                       stored_type_name(etl_columns[i].type));
+        }
+    }
+    const char *hash = find_type(stored, "etl_hash");
+    if (hash == NULL || strcmp(hash, "uuid") != 0) {
+        fault_type(faults, task, "etl_hash", hash == NULL ? "missing" : hash, "uuid");
+    }
+}
+
+static bool
+check_key(struct db *db, const struct task_def *task, struct error *faults, struct error *err)
+{
+    struct db_result *found CLEANUP(db_result_freep) =
+        db_query(db,
+                 "SELECT string_agg(quote_literal(a.attname), ', ' ORDER BY k.n)"
+                 "  FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid"
+                 "  JOIN pg_namespace n ON n.oid = c.relnamespace,"
+                 "  LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, n)"
+                 "  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum"
+                 " WHERE i.indisprimary AND n.nspname = $1 AND c.relname = $2",
+                 DB_PARAMS(task->source_type, task->name), err);
+    if (found == NULL) {
+        return false;
+    }
+    struct buf wanted CLEANUP(buf_release) = {0};
+    buf_init(&wanted, SQL_MAX);
+    buf_add_c(&wanted, "'source'");
+    for (size_t i = 0; i < task->n_key_columns; i++) {
+        buf_add_c(&wanted, ", ");
+        db_quote_literal(&wanted, str_from(task->columns[task->key_columns[i]].name));
+    }
+    if (!str_equal(db_str(found, 0, 0), buf_str(&wanted))) {
+        char text[400];
+        snprintf(text, sizeof(text),
+                 "%s: the primary key of table %s.%s is (%s) in the database and (%s) in the "
+                 "catalog; correct the catalog, or drop the table, migrate and run a full load",
+                 task->defined_at == NULL ? "catalog" : task->defined_at, task->source_type,
+                 task->name, db_text(found, 0, 0), wanted.ptr);
+        add_fault(faults, text);
+    }
+    return true;
+}
+
+static bool extend_table(struct migration *migration,
+                         const struct task_def *task,
+                         const struct db_result *stored,
+                         struct error *faults,
+                         struct error *err)
+{
+    for (size_t i = 0; i < task->n_columns; i++) {
+        const struct column *column = &task->columns[i];
+        const char *type = find_type(stored, column->name);
+        const char *wanted = stored_type_name(column->type);
+        if (type == NULL && !add_column(migration, task, column, err)) {
+            return false;
+        }
+        if (type != NULL && strcmp(type, wanted) != 0) {
+            fault_type(faults, task, column->name, type, wanted);
+        }
+    }
+    check_own_columns(task, stored, faults);
+    return check_key(migration->db, task, faults, err);
+}
+
+/* "opened_at, state" -> "incident_opened_at_state_idx", shortened by a hash where too long. */
+static char *index_name(const struct task_def *task, const char *columns)
+{
+    struct buf name CLEANUP(buf_release) = {0};
+    buf_init(&name, SQL_MAX);
+    buf_add_c(&name, task->name);
+    struct str rest = str_from(columns);
+    while (rest.ptr != NULL) {
+        buf_add_char(&name, '_');
+        buf_add_str(&name, str_trim(str_cut(&rest, ',')));
+    }
+    buf_add_c(&name, "_idx");
+    if (name.len <= NAME_MAX_BYTES) {
+        return buf_take(&name);
+    }
+    struct hash128 hash = hash128_of(buf_str(&name));
+    buf_truncate(&name, NAME_MAX_BYTES - 13);
+    buf_addf(&name, "_%02x%02x%02x%02x_idx", hash.bytes[0], hash.bytes[1], hash.bytes[2],
+             hash.bytes[3]);
+    return buf_take(&name);
+}
+
+static bool has_relation(
+    struct db *db, const char *schema, const char *name, bool *ret_found, struct error *err)
+{
+    struct db_result *found CLEANUP(db_result_freep) =
+        db_query(db,
+                 "SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+                 " WHERE n.nspname = $1 AND c.relname = $2",
+                 DB_PARAMS(schema, name), err);
+    if (found == NULL) {
+        return false;
+    }
+    *ret_found = db_rows(found) > 0;
+    return true;
+}
+
+static bool ensure_index(struct migration *migration,
+                         const struct task_def *task,
+                         const char *columns,
+                         struct error *err)
+{
+    char *name CLEANUP(xfreep) = index_name(task, columns);
+    bool exists = false;
+    if (!has_relation(migration->db, task->source_type, name, &exists, err) || exists) {
+        return exists;
+    }
+    struct buf sql CLEANUP(buf_release) = {0};
+    buf_init(&sql, SQL_MAX);
+    buf_add_c(&sql, "CREATE INDEX ");
+    db_quote_ident(&sql, str_from(name));
+    buf_add_c(&sql, " ON ");
+    landed_table(&sql, task);
+    buf_add_c(&sql, " (\"source\"");
+    struct str rest = str_from(columns);
+    while (rest.ptr != NULL) {
+        buf_add_c(&sql, ", ");
+        db_quote_ident(&sql, str_trim(str_cut(&rest, ',')));
+    }
+    buf_add_char(&sql, ')');
+    return migration_step(migration, sql.ptr, err, "create index %s.%s", task->source_type, name);
+}
+
+static bool
+ensure_indexes(struct migration *migration, const struct task_def *task, struct error *err)
+{
+    const char *window = task->window_column < 0 ? NULL : task->columns[task->window_column].name;
+    for (size_t i = 0; i < task->n_indexes; i++) {
+        if (!ensure_index(migration, task, task->indexes[i], err)) {
+            return false;
+        }
+        struct str rest = str_from(task->indexes[i]);
+        if (window != NULL && str_equal_c(str_trim(str_cut(&rest, ',')), window)) {
+            window = NULL; /* an index that begins with it serves */
+        }
+    }
+    return window == NULL || ensure_index(migration, task, window, err);
+}
+
+static bool
+ensure_trigger(struct migration *migration, const struct task_def *task, struct error *err)
+{
+    struct db_result *found CLEANUP(db_result_freep) =
+        db_query(migration->db,
+                 "SELECT FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
+                 "  JOIN pg_namespace n ON n.oid = c.relnamespace"
+                 " WHERE n.nspname = $1 AND c.relname = $2 AND t.tgname = 'etl_forget_hash'",
+                 DB_PARAMS(task->source_type, task->name), err);
+    if (found == NULL) {
+        return false;
+    }
+    return db_rows(found) > 0 || create_trigger(migration, task, err);
+}
+
+static bool ensure_schema(struct migration *migration, const char *name, struct error *err)
+{
+    struct db_result *found CLEANUP(db_result_freep) = db_query(
+        migration->db, "SELECT FROM pg_namespace WHERE nspname = $1", DB_PARAMS(name), err);
+    if (found == NULL || db_rows(found) > 0) {
+        return found != NULL;
+    }
+    struct buf sql CLEANUP(buf_release) = {0};
+    buf_init(&sql, SQL_MAX);
+    buf_add_c(&sql, "CREATE SCHEMA ");
+    db_quote_ident(&sql, str_from(name));
+    buf_add_c(&sql, "; COMMENT ON SCHEMA ");
+    db_quote_ident(&sql, str_from(name));
+    buf_add_c(&sql, " IS 'tables as they are at the sources of this type'");
+    return migration_step(migration, sql.ptr, err, "create schema %s", name);
+}
+
+/* pg_temp.delta of a merge holds the key columns beside its own `kind`. */
+static void check_names(const struct task_def *task, struct error *faults)
+{
+    for (size_t i = 0; i < task->n_key_columns; i++) {
+        if (strcmp(task->columns[task->key_columns[i]].name, "kind") == 0) {
+            char text[400];
+            snprintf(text, sizeof(text),
+                     "%s: task %s: a key column cannot be called kind; choose another key",
+                     task->defined_at == NULL ? "catalog" : task->defined_at, task->name);
+            add_fault(faults, text);
+        }
+    }
+}
+
+static bool migrate_task(struct migration *migration,
+                         const struct task_def *task,
+                         struct error *faults,
+                         struct error *err)
+{
+    check_names(task, faults);
+    struct db_result *stored CLEANUP(db_result_freep) = read_columns(migration->db, task, err);
+    if (stored == NULL) {
+        return false;
+    }
+    bool ok = db_rows(stored) == 0 ? create_table(migration, task, err)
+                                   : extend_table(migration, task, stored, faults, err);
+    if (!ok || error_is_set(faults)) {
+        return ok;
+    }
+    return ensure_indexes(migration, task, err) && ensure_trigger(migration, task, err);
+}
+
+bool landed_migrate(struct migration *migration, const struct catalog *catalog, struct error *err)
+{
+    struct error faults = ERROR_INIT;
+    const char *last_schema = "";
+    for (size_t i = 0; i < catalog->n_tasks; i++) {
+        const struct task_def *task = catalog->tasks[i];
+        if (strcmp(task->source_type, last_schema) != 0 &&
+            !ensure_schema(migration, task->source_type, err)) {
+            return false;
+        }
+        last_schema = task->source_type;
+        if (!migrate_task(migration, task, &faults, err)) {
+            return error_wrap(err, "table %s.%s", task->source_type, task->name);
+        }
+    }
+    if (error_is_set(&faults)) {
+        *err = faults;
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,536 @@
+#include "worker/load/merge.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/io/db_copy.h"
+#include "worker/load/bulk.h"
+#include "worker/load/dead_letter.h"
+#include "worker/load/merge_sql.h"
+
+#define SQL_MAX ((size_t)512 * 1024)
+
+enum {
+    BIG_ROWS = 50000,      /* from here on hash joins, and checks that cost no sort */
+    ANALYZED_ROWS = 10000, /* of delta */
+    FUSE_ROWS_MIN = 50,    /* below it only "everything" trips the fuse */
+};
+
+static const char UNIQUE_VIOLATION[] = "23505";
+
+struct merge {
+    struct db *db;
+    struct merge_sql sql;
+    struct buf text;
+    int64_t n_rejects;
+    int64_t n_census;
+    int64_t n_new;     /* rows of delta by kind */
+    int64_t n_changed; /* other hash, before it is known whether the content differs */
+    struct merge_result result;
+};
+
+static void merge_release(struct merge *merge)
+{
+    buf_release(&merge->text);
+}
+
+static struct merge merge_of(struct db *db, const struct merge_request *request)
+{
+    struct merge merge = {.db = db, .sql = {.request = request, .task = request->staging->task}};
+    buf_init(&merge.text, SQL_MAX);
+    return merge;
+}
+
+static bool run(struct merge *merge, const char *template, int64_t *ret_rows, struct error *err)
+{
+    merge_sql_expand(&merge->sql, template, &merge->text);
+    return db_execute(merge->db, merge->text.ptr, DB_NO_PARAMS, ret_rows, err);
+}
+
+static struct db_result *ask(struct merge *merge, const char *template, struct error *err)
+{
+    merge_sql_expand(&merge->sql, template, &merge->text);
+    return db_query(merge->db, merge->text.ptr, DB_NO_PARAMS, err);
+}
+
+static bool
+ask_number(struct merge *merge, const char *template, int64_t *ret_value, struct error *err)
+{
+    struct db_result *found CLEANUP(db_result_freep) = ask(merge, template, err);
+    if (found == NULL) {
+        return false;
+    }
+    *ret_value = db_int64(found, 0, 0);
+    return true;
+}
+
+static bool check_request(const struct merge *merge, struct error *err)
+{
+    if (merge->sql.request->has_window && merge->sql.task->window_column < 0) {
+        return error_set(err, ERROR_BUG, "task %s has no window column, yet a window was asked for",
+                         merge->sql.task->name);
+    }
+    return true;
+}
+
+/* Hash joins over whole tables want memory; compiling wide statements costs more than it gives. */
+static bool tune(struct merge *merge, struct error *err)
+{
+    return db_script(merge->db,
+                     "SET LOCAL jit TO off;"
+                     "SELECT set_config(name, '128MB', true) FROM pg_settings"
+                     " WHERE name = 'work_mem' AND setting::bigint < 131072",
+                     err);
+}
+
+static bool is_big(const struct merge *merge)
+{
+    return merge->result.staged > BIG_ROWS || merge->n_census > BIG_ROWS;
+}
+
+static bool prefer_hash_joins(struct merge *merge, bool on, struct error *err)
+{
+    if (!is_big(merge)) {
+        return true;
+    }
+    return db_script(merge->db,
+                     on ? "SET LOCAL enable_mergejoin TO off; SET LOCAL enable_nestloop TO off"
+                        : "SET LOCAL enable_mergejoin TO DEFAULT;"
+                          "SET LOCAL enable_nestloop TO DEFAULT",
+                     err);
+}
+
+/* The row without a key is there as long as the UNLOGGED tables are whole. */
+static bool count_rejects(struct merge *merge, struct error *err)
+{
+    struct db_result *found CLEANUP(db_result_freep) =
+        ask(merge, "SELECT count(r.record_key), count(*) FROM {rejects} r", err);
+    if (found == NULL) {
+        return false;
+    }
+    merge->n_rejects = db_int64(found, 0, 0);
+    if (db_int64(found, 0, 1) == merge->n_rejects) {
+        return error_set(err, ERROR_TRANSIENT,
+                         "PostgreSQL crashed during the load and emptied the staging of task %s: "
+                         "what was staged is lost, load again",
+                         merge->sql.task->name);
+    }
+    return true;
+}
+
+static bool count_staged(struct merge *merge, struct error *err)
+{
+    struct db_result *found CLEANUP(db_result_freep) =
+        ask(merge, "SELECT count(*), count(s.etl_absent) FROM {rows} s", err);
+    if (found == NULL) {
+        return false;
+    }
+    merge->result.staged = db_int64(found, 0, 0);
+    merge->sql.has_absent = db_int64(found, 0, 1) > 0;
+    return merge->sql.request->deletes != MERGE_DELETE_UNLISTED ||
+           ask_number(merge, "SELECT count(*) FROM {census}", &merge->n_census, err);
+}
+
+static bool count_scope(struct merge *merge, struct error *err)
+{
+    return merge->sql.request->deletes == MERGE_DELETE_NONE ||
+           ask_number(merge, "SELECT count(*) FROM {table} t WHERE {scope}",
+                      &merge->result.scope_rows, err);
+}
+
+static const char delete_duplicates[] =
+    "DELETE FROM {rows} USING"
+    " (SELECT s.ctid AS row, row_number() OVER (PARTITION BY {s.key} ORDER BY {newest first}) AS n"
+    "    FROM {rows} s WHERE ({s.key}) IN"
+    "      (SELECT {s.key} FROM {rows} s GROUP BY {s.key} HAVING count(*) > 1)) older"
+    " WHERE {rows}.ctid = older.row AND older.n > 1";
+
+static bool deduplicate(struct merge *merge, struct error *err)
+{
+    int64_t n = 0;
+    /* A sort of a million keys takes thrice as long as hashing them. */
+    if (!db_script(merge->db, "SET LOCAL enable_sort TO off", err) ||
+        !ask_number(merge,
+                    "SELECT count(*) FROM (SELECT FROM {rows} s GROUP BY {s.key}"
+                    " HAVING count(*) > 1 LIMIT 1) doubled",
+                    &n, err) ||
+        !db_script(merge->db, "SET LOCAL enable_sort TO DEFAULT", err)) {
+        return false;
+    }
+    return n == 0 || run(merge, delete_duplicates, &merge->result.duplicates, err);
+}
+
+static bool drop_old_delta(struct merge *merge, struct error *err)
+{
+    return db_script(merge->db, "DROP TABLE IF EXISTS pg_temp.delta", err);
+}
+
+/* --- the first load of a source ------------------------------------------------------------- */
+
+static const char insert_everything[] =
+    "INSERT INTO {table} (\"source\", {columns}, etl_execution_id, etl_hash)"
+    " SELECT {source}, {s.columns}, {execution}, s.etl_hash FROM {rows} s";
+
+static const char delta_of_everything[] =
+    "CREATE TEMPORARY TABLE delta ON COMMIT DROP AS"
+    " SELECT {s.key}, 'i'::\"char\" AS kind, NULL::tid AS etl_row FROM {rows} s";
+
+/* Duplicates are rare and looking for them is not free: the primary key finds them. */
+static bool insert_hopefully(struct merge *merge, struct error *err)
+{
+    if (!db_script(merge->db, "SAVEPOINT merge_rows", err)) {
+        return false;
+    }
+    if (run(merge, insert_everything, &merge->result.inserted, err)) {
+        return true;
+    }
+    if (strcmp(err->sqlstate, UNIQUE_VIOLATION) != 0) {
+        return false;
+    }
+    error_clear(err);
+    return db_script(merge->db, "ROLLBACK TO SAVEPOINT merge_rows", err) &&
+           deduplicate(merge, err) && run(merge, insert_everything, &merge->result.inserted, err);
+}
+
+static bool merge_into_nothing(struct merge *merge, struct error *err)
+{
+    bool ok = false;
+    if (is_big(merge)) {
+        struct bulk bulk CLEANUP(bulk_release) = BULK_INIT;
+        ok = bulk_begin(&bulk, merge->db, merge->sql.task, err) && insert_hopefully(merge, err) &&
+             bulk_end(&bulk, err);
+    } else {
+        ok = deduplicate(merge, err) && run(merge, insert_everything, &merge->result.inserted, err);
+    }
+    return ok && run(merge, delta_of_everything, NULL, err);
+}
+
+/* --- what differs --------------------------------------------------------------------------- */
+
+static const char delta_of_table[] =
+    "CREATE TEMPORARY TABLE delta ON COMMIT DROP AS"
+    " SELECT {either key},"
+    "        CASE WHEN t.\"source\" IS NULL THEN 'i' WHEN s.ctid IS NULL THEN 'd' ELSE 'c' END"
+    "          ::\"char\" AS kind, s.ctid AS etl_row"
+    "   FROM {rows} s FULL JOIN (SELECT t.* FROM {table} t WHERE {scope}) t ON {s=t}"
+    "  WHERE t.\"source\" IS NULL OR s.ctid IS NULL OR s.etl_hash IS DISTINCT FROM t.etl_hash";
+
+static const char delta_of_rows[] =
+    "CREATE TEMPORARY TABLE delta ON COMMIT DROP AS"
+    " SELECT {s.key}, CASE WHEN t.\"source\" IS NULL THEN 'i' ELSE 'c' END::\"char\" AS kind,"
+    "        s.ctid AS etl_row"
+    "   FROM {rows} s LEFT JOIN {table} t ON t.\"source\" = {source} AND {s=t}"
+    "  WHERE t.\"source\" IS NULL OR s.etl_hash IS DISTINCT FROM t.etl_hash";
+
+static const char add_gone_rows[] = "INSERT INTO pg_temp.delta ({key}, kind)"
+                                    " SELECT {t.key}, 'd' FROM {table} t WHERE {gone}";
+
+static const char keep_rejected[] = "DELETE FROM pg_temp.delta d USING {rejects} r"
+                                    " WHERE d.kind = 'd' AND r.record_key = {d.key text}";
+
+static bool count_delta(struct merge *merge, struct error *err)
+{
+    struct db_result *found CLEANUP(db_result_freep) =
+        ask(merge,
+            "SELECT count(*) FILTER (WHERE kind = 'i'), count(*) FILTER (WHERE kind = 'c'),"
+            " count(*) FILTER (WHERE kind = 'd') FROM pg_temp.delta",
+            err);
+    if (found == NULL) {
+        return false;
+    }
+    merge->n_new = db_int64(found, 0, 0);
+    merge->n_changed = db_int64(found, 0, 1);
+    merge->result.gone_rows = db_int64(found, 0, 2);
+    return merge->n_new + merge->n_changed + merge->result.gone_rows < ANALYZED_ROWS ||
+           db_script(merge->db, "ANALYZE pg_temp.delta", err);
+}
+
+static bool build_delta(struct merge *merge, const char *template, struct error *err)
+{
+    return drop_old_delta(merge, err) && prefer_hash_joins(merge, true, err) &&
+           run(merge, template, NULL, err) && prefer_hash_joins(merge, false, err);
+}
+
+/* The join of whole tables tells of duplicates for nothing: without them as many staged rows found
+ * a landed row as landed rows found a staged one, and no new key comes twice. */
+static bool has_duplicates(struct merge *merge, bool *ret_any, struct error *err)
+{
+    const struct merge_result *result = &merge->result;
+    int64_t n = 0;
+    if (result->staged - merge->n_new != result->scope_rows - result->gone_rows) {
+        n = 1;
+    } else if (merge->n_new > 0 &&
+               !ask_number(merge,
+                           "SELECT count(*) FROM (SELECT FROM pg_temp.delta d WHERE kind = 'i'"
+                           " GROUP BY {d.key} HAVING count(*) > 1 LIMIT 1) doubled",
+                           &n, err)) {
+        return false;
+    }
+    *ret_any = n > 0;
+    return true;
+}
+
+static bool compare_tables(struct merge *merge, struct error *err)
+{
+    bool any = false;
+    if (!build_delta(merge, delta_of_table, err) || !count_delta(merge, err) ||
+        !has_duplicates(merge, &any, err)) {
+        return false;
+    }
+    if (any && (!deduplicate(merge, err) || !build_delta(merge, delta_of_table, err))) {
+        return false;
+    }
+    return merge->n_rejects == 0 || run(merge, keep_rejected, NULL, err);
+}
+
+static bool compare_rows(struct merge *merge, struct error *err)
+{
+    if (!deduplicate(merge, err) || !build_delta(merge, delta_of_rows, err)) {
+        return false;
+    }
+    if (merge->sql.request->deletes == MERGE_DELETE_NONE) {
+        return true;
+    }
+    return prefer_hash_joins(merge, true, err) && run(merge, add_gone_rows, NULL, err) &&
+           prefer_hash_joins(merge, false, err);
+}
+
+static bool fuse_blows(const struct merge *merge)
+{
+    const struct merge_request *request = merge->sql.request;
+    int64_t gone = merge->result.gone_rows;
+    int64_t scope = merge->result.scope_rows;
+    if (gone == 0 || request->allow_mass_delete) {
+        return false;
+    }
+    return gone >= scope ||
+           (scope >= FUSE_ROWS_MIN && (double)gone > request->max_delete_fraction * (double)scope);
+}
+
+/* --- writing it ----------------------------------------------------------------------------- */
+
+static const char find_updated[] = "UPDATE pg_temp.delta d SET kind = 'u' FROM {rows} s, {table} t"
+                                   " WHERE d.kind = 'c' AND s.ctid = d.etl_row AND t.\"source\" = "
+                                   "{source} AND {s=t} AND {differs}";
+
+static const char update_rows[] =
+    "UPDATE {table} t SET {assignments}etl_hash = s.etl_hash, etl_updated_at = now(),"
+    "  etl_execution_id = {execution}"
+    " FROM pg_temp.delta d, {rows} s"
+    " WHERE d.kind = 'u' AND s.ctid = d.etl_row AND t.\"source\" = {source} AND {s=t}";
+
+/* The content is the same but the catalog has grown, or other fields were absent. */
+static const char restamp_rows[] =
+    "UPDATE {table} t SET etl_hash = s.etl_hash FROM pg_temp.delta d, {rows} s"
+    " WHERE d.kind = 'c' AND s.ctid = d.etl_row AND t.\"source\" = {source} AND {s=t}";
+
+static const char delete_rows[] = "DELETE FROM {table} t USING pg_temp.delta d"
+                                  " WHERE d.kind = 'd' AND t.\"source\" = {source} AND {d=t}";
+
+static const char insert_rows[] =
+    "INSERT INTO {table} (\"source\", {columns}, etl_execution_id, etl_hash)"
+    " SELECT {source}, {s.columns}, {execution}, s.etl_hash"
+    "   FROM pg_temp.delta d JOIN {rows} s ON s.ctid = d.etl_row WHERE d.kind = 'i'";
+
+static bool run_exactly(struct merge *merge,
+                        const char *template,
+                        int64_t expected,
+                        const char *what,
+                        struct error *err)
+{
+    int64_t n = 0;
+    if (expected == 0) {
+        return true;
+    }
+    if (!run(merge, template, &n, err)) {
+        return false;
+    }
+    return n == expected ||
+           error_set(err, ERROR_BUG,
+                     "%" PRId64 " rows of %s.%s were %s where %" PRId64
+                     " should have been: did somebody else write to the table? load again",
+                     n, merge->sql.task->source_type, merge->sql.task->name, what, expected);
+}
+
+static bool write_changed(struct merge *merge, struct error *err)
+{
+    int64_t *updated = &merge->result.updated;
+    if (merge->n_changed == 0) {
+        return true;
+    }
+    if (!run(merge, find_updated, updated, err) ||
+        (merge->n_changed >= ANALYZED_ROWS &&
+         !db_script(merge->db, "ANALYZE pg_temp.delta", err))) {
+        return false;
+    }
+    int64_t restamped = merge->n_changed - *updated;
+    return run_exactly(merge, update_rows, *updated, "updated", err) &&
+           run_exactly(merge, restamp_rows, restamped, "restamped", err) &&
+           run_exactly(merge, "DELETE FROM pg_temp.delta WHERE kind = 'c'", restamped, "settled",
+                       err);
+}
+
+static bool write_delta(struct merge *merge, struct error *err)
+{
+    if (!run_exactly(merge, delete_rows, merge->result.gone_rows, "deleted", err) ||
+        !write_changed(merge, err) ||
+        !run_exactly(merge, insert_rows, merge->n_new, "inserted", err)) {
+        return false;
+    }
+    merge->result.deleted = merge->result.gone_rows;
+    merge->result.inserted = merge->n_new;
+    return true;
+}
+
+static bool merge_into_rows(struct merge *merge, struct error *err)
+{
+    const struct merge_request *request = merge->sql.request;
+    bool whole = request->deletes == MERGE_DELETE_MISSING && !request->has_window;
+    if (!(whole ? compare_tables(merge, err) : compare_rows(merge, err)) ||
+        !count_delta(merge, err)) {
+        return false;
+    }
+    if (fuse_blows(merge)) {
+        merge->result.held = true;
+        return true;
+    }
+    return write_delta(merge, err);
+}
+
+static bool check_ledger(struct merge *merge, struct error *err)
+{
+    struct merge_result *result = &merge->result;
+    int64_t left = 0;
+    if (!ask_number(merge, "SELECT count(*) FROM {rows} s", &left, err)) {
+        return false;
+    }
+    result->unchanged = left - result->inserted - result->updated;
+    result->rejected = merge->n_rejects;
+    if (result->unchanged < 0 || left + result->duplicates != result->staged) {
+        return error_set(err, ERROR_BUG,
+                         "the merge of %s does not add up: %" PRId64 " staged, %" PRId64
+                         " left, %" PRId64 " duplicates, %" PRId64 " inserted, %" PRId64 " updated",
+                         merge->sql.task->name, result->staged, left, result->duplicates,
+                         result->inserted, result->updated);
+    }
+    return true;
+}
+
+static bool merge_all(struct merge *merge, struct error *err)
+{
+    int64_t n = 0;
+    if (!check_request(merge, err) || !tune(merge, err) || !count_rejects(merge, err) ||
+        !count_staged(merge, err) || !count_scope(merge, err) ||
+        !ask_number(merge,
+                    "SELECT count(*) FROM (SELECT FROM {table} t"
+                    " WHERE t.\"source\" = {source} LIMIT 1) some",
+                    &n, err)) {
+        return false;
+    }
+    bool ok = n == 0 ? drop_old_delta(merge, err) && merge_into_nothing(merge, err)
+                     : merge_into_rows(merge, err);
+    if (!ok || merge->result.held) {
+        return ok;
+    }
+    return check_ledger(merge, err) &&
+           dead_letter_merge(merge->db, &merge->sql, merge->n_rejects, err);
+}
+
+bool merge_apply(struct db *db,
+                 const struct merge_request *request,
+                 struct merge_result *ret_result,
+                 struct error *err)
+{
+    if (!db_in_transaction(db)) {
+        return error_set(err, ERROR_BUG, "a merge needs its caller's transaction");
+    }
+    struct merge merge CLEANUP(merge_release) = merge_of(db, request);
+    if (!merge_all(&merge, err)) {
+        return error_wrap(err, "merge into %s.%s", merge.sql.task->source_type,
+                          merge.sql.task->name);
+    }
+    *ret_result = merge.result;
+    if (merge.result.held) {
+        *ret_result = (struct merge_result){.staged = merge.result.staged,
+                                            .scope_rows = merge.result.scope_rows,
+                                            .gone_rows = merge.result.gone_rows,
+                                            .held = true};
+    }
+    return true;
+}
+
+/* --- keys to look at ------------------------------------------------------------------------ */
+
+struct key_reader {
+    void (*on_key)(void *arg, struct str key);
+    void *arg;
+    struct buf key;
+};
+
+static void key_reader_release(struct key_reader *reader)
+{
+    buf_release(&reader->key);
+}
+
+/* COPY writes a backslash and a letter for what would break its lines. */
+static char unescape(char letter)
+{
+    static const char letters[] = "bfnrtv";
+    static const char bytes[] = "\b\f\n\r\t\v";
+    const char *found = strchr(letters, letter);
+    return found == NULL || letter == '\0' ? letter : bytes[found - letters];
+}
+
+static bool read_key(void *arg, struct str line)
+{
+    struct key_reader *reader = arg;
+    buf_reset(&reader->key);
+    for (size_t i = 0; i < line.len; i++) {
+        bool escaped = line.ptr[i] == '\\' && i + 1 < line.len;
+        i += escaped;
+        buf_add_char(&reader->key, escaped ? unescape(line.ptr[i]) : line.ptr[i]);
+    }
+    reader->on_key(reader->arg, buf_str(&reader->key));
+    return true;
+}
+
+static bool read_keys(struct db *db,
+                      const struct merge_request *request,
+                      const char *template,
+                      struct key_reader reader,
+                      struct error *err)
+{
+    struct merge merge CLEANUP(merge_release) = merge_of(db, request);
+    struct key_reader owned CLEANUP(key_reader_release) = reader;
+    buf_init(&owned.key, SQL_MAX);
+    if (!check_request(&merge, err) || !count_rejects(&merge, err)) {
+        return false;
+    }
+    merge_sql_expand(&merge.sql, template, &merge.text);
+    return db_copy_out(db, merge.text.ptr, read_key, &owned, err);
+}
+
+bool merge_missing_keys(struct db *db,
+                        const struct merge_request *request,
+                        void (*on_key)(void *arg, struct str key),
+                        void *arg,
+                        struct error *err)
+{
+    return read_keys(db, request,
+                     "COPY (SELECT {t.key text} FROM {table} t WHERE {gone} ORDER BY {t.key})"
+                     " TO STDOUT",
+                     (struct key_reader){.on_key = on_key, .arg = arg}, err);
+}
+
+bool merge_differing_keys(struct db *db,
+                          const struct merge_request *request,
+                          void (*on_key)(void *arg, struct str key),
+                          void *arg,
+                          struct error *err)
+{
+    return read_keys(db, request,
+                     "COPY (SELECT DISTINCT {k.key text} AS key FROM {census} k"
+                     " LEFT JOIN {table} t ON t.\"source\" = {source} AND {k=t}"
+                     " WHERE t.\"source\" IS NULL OR {other version} ORDER BY key) TO STDOUT",
+                     (struct key_reader){.on_key = on_key, .arg = arg}, err);
+}

@@ -19,9 +19,9 @@
 struct staging {
     int64_t execution_id;
     const struct task_def *task;
-    char *rows;    /* qualified and quoted: "staging"."e17_snow_incident" */
-    char *keys;    /* "..._k" */
-    char *rejects; /* "..._r" */
+    char *rows;    /* qualified and quoted: "staging"."e17.snow.incident" */
+    char *keys;    /* "....k" */
+    char *rejects; /* "....r"; its row without a key marks the three tables as whole */
     char *copy_rows;
     char *copy_keys;
     char *copy_rejects;
