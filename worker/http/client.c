@@ -1,56 +1,13 @@
 #include "worker/http/client.h"
 
-#include <assert.h>
 #include <string.h>
 
 #include "common/base/alloc.h"
-#include "common/base/clock.h"
-#include "common/base/instant.h"
-#include "common/base/log.h"
 #include "common/base/random.h"
-#include "worker/http/internal.h"
-#include "worker/http/retry.h"
+#include "worker/http/sending.h"
 
-#define URL_LIMIT_BYTES     ((size_t)64 * 1024)
-#define HEADER_VALUE_BYTES  ((size_t)64 * 1024)
-#define HEADERS_MAX         16
-#define STATUS_SERVER_ERROR 500
-
-struct http_client {
-    struct http_source *source;
-    struct http_transport transport;
-    struct transport_answer answer;
-    struct http_counters counters;
-    const struct http_subject *subject; /* of the exchange under way or last answered */
-    struct http_subject last_subject;
-    struct buf last_url; /* what last_subject's views point into */
-    uint64_t random_state;
-};
-
-/* One http_send. */
-struct sending {
-    struct http_client *client;
-    const struct http_request *request;
-    struct http_subject subject;
-    struct buf url;
-    struct buf credential; /* the header's value */
-    uint64_t generation;   /* of that value */
-    bool has_credential;
-    bool was_renewed;
-    int64_t tries; /* judged by the retry policy */
-    int64_t not_before_us;
-};
-
-enum step { STEP_DONE, STEP_AGAIN, STEP_FAILED };
-
-static void sending_release(struct sending *sending)
-{
-    if (sending->credential.len > 0) {
-        explicit_bzero(sending->credential.ptr, sending->credential.len);
-    }
-    buf_release(&sending->credential);
-    buf_release(&sending->url);
-}
+#define URL_LIMIT_BYTES    ((size_t)64 * 1024)
+#define HEADER_VALUE_BYTES ((size_t)64 * 1024)
 
 struct http_client *http_client_new(struct http_source *source, size_t max_response_bytes)
 {
@@ -98,32 +55,13 @@ struct str http_response_header(const struct http_response *response, const char
     return headers_find(&response->client->answer.headers, name);
 }
 
-static int64_t now_us(const struct http_client *client)
+static void sending_release(struct sending *sending)
 {
-    return wait_clock_now_us(client->source->seams.clock);
-}
-
-static bool
-fetch_token(void *arg, struct str form, struct oauth_exchange *exchange, struct error *err)
-{
-    struct http_client *client = arg;
-    struct http_response response = {0};
-    const struct http_request request = {
-        .method = "POST",
-        .url = STR_LITERAL(OAUTH_PATH),
-        .body = form,
-        .content_type = OAUTH_CONTENT_TYPE,
-        .no_credential = true,
-        .judge = oauth_judge,
-        .judge_arg = exchange,
-    };
-
-    return http_send(client, &request, &response, err);
-}
-
-static struct credential_wire wire_of(struct http_client *client)
-{
-    return (struct credential_wire){.fetch = fetch_token, .arg = client};
+    if (sending->credential.len > 0) {
+        explicit_bzero(sending->credential.ptr, sending->credential.len);
+    }
+    buf_release(&sending->credential);
+    buf_release(&sending->url);
 }
 
 /* The whole URL, and whether it may see the credential. */
@@ -171,353 +109,6 @@ static bool sending_init(struct sending *sending,
     return resolve_url(sending, err);
 }
 
-/* Puts method and path in front. */
-static bool wrap(const struct sending *sending, struct error *err)
-{
-    return error_wrap(err, "%s %.*s", sending->subject.method, STR_ARG(sending->subject.url.path));
-}
-
-static enum step give_up(const struct sending *sending, struct error *err)
-{
-    struct http_source *source = sending->client->source;
-    int64_t failures = limiter_open_after_failures(&source->limiter);
-
-    error_append(err, "gave up after %lld %s at %.*s", (long long)sending->tries,
-                 sending->tries == 1 ? "try" : "tries", STR_ARG(sending->subject.url.host));
-    if (failures > 0) {
-        error_append(err, "the circuit breaker of source %s is open after %lld failures in a row",
-                     source->config->name, (long long)failures);
-    }
-    return STEP_FAILED;
-}
-
-/* Another lane's probe failed while this one waited: as good as a failed try of its own. */
-static enum step after_failed_probe(struct sending *sending, struct error *err)
-{
-    struct http_source *source = sending->client->source;
-
-    sending->tries++;
-    if (sending->tries < source->config->retry.attempts) {
-        return STEP_AGAIN;
-    }
-    error_set(err, ERROR_TRANSIENT, "%s %.*s: %.*s does not recover", sending->subject.method,
-              STR_ARG(sending->subject.url.path), STR_ARG(sending->subject.url.host));
-    return give_up(sending, err);
-}
-
-static bool set_silenced(const struct sending *sending, int64_t wait_us, struct error *err)
-{
-    const struct http_source *source = sending->client->source;
-
-    if (!error_is_set(err)) {
-        error_set(err, ERROR_THROTTLED, "%s %.*s: not sent", sending->subject.method,
-                  STR_ARG(sending->subject.url.path));
-    }
-    err->code = ERROR_THROTTLED;
-    err->retry_after_ms = wait_us / US_PER_MS;
-    error_append(err, "%.*s asks for %lld s of silence, retry.max_wait of source %s is %lld s",
-                 STR_ARG(sending->subject.url.host),
-                 (long long)((wait_us + US_PER_S - 1) / US_PER_S), source->config->name,
-                 (long long)(source->config->retry.max_wait_us / US_PER_S));
-    return false;
-}
-
-/* Waits for the gate of the source. */
-static enum step enter(struct sending *sending, struct limiter_permit *permit, struct error *err)
-{
-    struct http_client *client = sending->client;
-    struct limiter *limiter = &client->source->limiter;
-
-    switch (
-        limiter_enter(limiter, sending->not_before_us, permit, &client->counters.throttled_us)) {
-    case LIMITER_ADMITTED:
-        return STEP_DONE;
-    case LIMITER_STOPPED:
-        error_set(err, ERROR_CANCELLED, "stopped while waiting to send to %.*s",
-                  STR_ARG(sending->subject.url.host));
-        wrap(sending, err);
-        return STEP_FAILED;
-    case LIMITER_SILENCED:
-        set_silenced(sending, limiter_silence_left_us(limiter), err);
-        return STEP_FAILED;
-    case LIMITER_PROBE_FAILED:
-        return after_failed_probe(sending, err);
-    }
-    return STEP_FAILED;
-}
-
-/* Accept, Content-Type, the credential, then the request's own. */
-static size_t collect_headers(const struct sending *sending, struct http_header out[HEADERS_MAX])
-{
-    const struct http_request *request = sending->request;
-    bool has_accept = false;
-    size_t n = 0;
-
-    assert(request->n_headers + 3 <= HEADERS_MAX);
-    for (size_t i = 0; i < request->n_headers; i++) {
-        const struct http_header *header = &request->headers[i];
-
-        has_accept = has_accept || str_equal_nocase(str_from(header->name), STR_LITERAL("Accept"));
-        out[n++] = *header;
-    }
-    if (!has_accept) {
-        out[n++] = (struct http_header){"Accept", "application/json"};
-    }
-    if (request->content_type != NULL) {
-        out[n++] = (struct http_header){"Content-Type", request->content_type};
-    }
-    if (sending->has_credential) {
-        out[n++] = (struct http_header){
-            credential_header_name(&sending->client->source->credential), sending->credential.ptr};
-    }
-    return n;
-}
-
-static enum transport_result
-perform(struct sending *sending, struct http_response *response, struct error *err)
-{
-    struct http_client *client = sending->client;
-    const struct http_request *request = sending->request;
-    struct transport_answer *answer = &client->answer;
-    struct http_header headers[HEADERS_MAX];
-    const struct transport_request wire_request = {
-        .method = request->method,
-        .url = sending->url.ptr,
-        .headers = headers,
-        .n_headers = collect_headers(sending, headers),
-        .body = request->body,
-        .timeout_us =
-            request->timeout_us > 0 ? request->timeout_us : client->source->config->timeout_us,
-    };
-    int64_t started_us = now_us(client);
-    enum transport_result result =
-        client->transport.perform(client->transport.self, &wire_request, answer, err);
-    int64_t elapsed_us = now_us(client) - started_us;
-    struct str content_type = headers_find(&answer->headers, "Content-Type");
-    int64_t date_us = 0;
-
-    (void)instant_parse_http_date(headers_find(&answer->headers, "Date"), &date_us);
-    client->counters.requests += answer->was_sent ? 1 : 0;
-    client->counters.bytes_received += answer->wire_bytes;
-    client->counters.fetch_us += elapsed_us;
-    *response = (struct http_response){
-        .status = answer->status,
-        .body = &answer->body,
-        .content_type = content_type.ptr == NULL ? STR_LITERAL("") : content_type,
-        .date_us = date_us,
-        .elapsed_us = elapsed_us,
-        .client = client,
-    };
-    return result;
-}
-
-/* The transport's result, or the judge's word on an answer. */
-static enum http_verdict judge(const struct sending *sending,
-                               enum transport_result result,
-                               struct http_response *response,
-                               struct error *err)
-{
-    const struct http_request *request = sending->request;
-    enum http_verdict verdict = HTTP_FAIL;
-
-    switch (result) {
-    case TRANSPORT_ANSWERED:
-        verdict = request->judge != NULL ? request->judge(request->judge_arg, response, err)
-                                         : http_judge_status(response, err);
-        assert(verdict == HTTP_ACCEPT || error_is_set(err));
-        if (verdict != HTTP_ACCEPT && err->http_status == 0) {
-            err->http_status = response->status;
-        }
-        return verdict;
-    case TRANSPORT_TIMED_OUT:
-        wrap(sending, err);
-        if (request->timeout_is_limit) {
-            err->code = ERROR_LIMIT;
-            return HTTP_FAIL;
-        }
-        return HTTP_RETRY;
-    case TRANSPORT_UNREACHABLE:
-    case TRANSPORT_BROKEN:
-        wrap(sending, err);
-        return HTTP_RETRY;
-    case TRANSPORT_FAILED:
-        wrap(sending, err);
-        return HTTP_FAIL;
-    }
-    return verdict;
-}
-
-/* What an attempt says about the source itself, for the breaker. */
-static enum breaker_outcome outcome_of(enum transport_result result,
-                                       enum http_verdict verdict,
-                                       const struct http_response *response,
-                                       const struct error *err)
-{
-    bool is_retry = verdict == HTTP_RETRY || verdict == HTTP_RETRY_FRESH;
-
-    if (result == TRANSPORT_ANSWERED) {
-        /* A 5xx the judge made sense of is a word about the request, not about the source. */
-        return is_retry && response->status >= STATUS_SERVER_ERROR ? BREAKER_FAILURE
-                                                                   : BREAKER_SUCCESS;
-    }
-    if (is_retry) {
-        return BREAKER_FAILURE;
-    }
-    /* It sent more than we take: too big, but alive. */
-    return err->code == ERROR_LIMIT && result == TRANSPORT_FAILED ? BREAKER_SUCCESS
-                                                                  : BREAKER_UNKNOWN;
-}
-
-static enum step renew(struct sending *sending, struct error *err)
-{
-    struct http_client *client = sending->client;
-    struct credential *credential = &client->source->credential;
-    struct error fault = ERROR_INIT;
-
-    if (!sending->has_credential) {
-        err->code = ERROR_DENIED;
-        return STEP_FAILED;
-    }
-    if (!sending->was_renewed) {
-        const struct credential_wire wire = wire_of(client);
-
-        sending->was_renewed = true;
-        switch (credential_renew(credential, sending->generation, &wire, &fault)) {
-        case CREDENTIAL_RENEWED:
-            client->transport.forget_cookies(client->transport.self);
-            client->counters.retries++;
-            return STEP_AGAIN;
-        case CREDENTIAL_FAILED:
-            *err = fault;
-            return STEP_FAILED;
-        case CREDENTIAL_SAME:
-            break;
-        }
-    }
-    credential_explain_refusal(credential, err);
-    return STEP_FAILED;
-}
-
-static int64_t asked_silence_us(const struct http_client *client,
-                                enum transport_result result,
-                                const struct http_response *response)
-{
-    const struct wait_clock *clock = client->source->seams.clock;
-
-    if (result != TRANSPORT_ANSWERED) {
-        return RETRY_AFTER_NONE;
-    }
-    return retry_after_us(http_response_header(response, "Retry-After"), response->date_us,
-                          clock->wall_us(clock->arg));
-}
-
-/* An attempt was refused: again, later, or never. */
-static enum step
-retry(struct sending *sending, enum http_verdict verdict, int64_t silence_us, struct error *err)
-{
-    struct http_client *client = sending->client;
-    struct http_source *source = client->source;
-    const struct retry_step step = retry_decide(&source->config->retry, ++sending->tries, verdict,
-                                                silence_us, random_next(&client->random_state));
-
-    if (verdict == HTTP_RETRY_FRESH) {
-        client->transport.forget_cookies(client->transport.self);
-    }
-    switch (step.action) {
-    case RETRY_GIVE_UP:
-        if (step.wait_us > 0) {
-            limiter_silence(&source->limiter, step.wait_us);
-            err->retry_after_ms = step.wait_us / US_PER_MS;
-        }
-        return give_up(sending, err);
-    case RETRY_TOO_LONG:
-        limiter_silence(&source->limiter, step.wait_us);
-        set_silenced(sending, step.wait_us, err);
-        return STEP_FAILED;
-    case RETRY_SILENCE:
-        limiter_silence(&source->limiter, step.wait_us);
-        break;
-    case RETRY_WAIT:
-        sending->not_before_us = now_us(client) + step.wait_us;
-        break;
-    }
-    client->counters.retries++;
-    log_debug("request is tried again", LOG_TEXT("source", source->config->name),
-              LOG_TEXT("because", err->msg), LOG_INT("wait_ms", step.wait_us / US_PER_MS));
-    return STEP_AGAIN;
-}
-
-/* One attempt that has been admitted. */
-static enum step attempt(struct sending *sending,
-                         struct limiter_permit permit,
-                         struct http_response *ret_response,
-                         struct error *err)
-{
-    struct http_client *client = sending->client;
-    struct limiter *limiter = &client->source->limiter;
-    struct http_response response = {0};
-    enum transport_result result = perform(sending, &response, err);
-
-    limiter_leave(limiter); /* judging may decode a page: that is no request in flight */
-    enum http_verdict verdict = judge(sending, result, &response, err);
-
-    limiter_report(limiter, permit, outcome_of(result, verdict, &response, err));
-    int64_t silence_us = asked_silence_us(client, result, &response);
-
-    switch (verdict) {
-    case HTTP_ACCEPT:
-        /* Azure DevOps asks for a pause with an answer that is good. */
-        if (silence_us > 0) {
-            int64_t max_wait_us = client->source->config->retry.max_wait_us;
-
-            limiter_silence(limiter, silence_us < max_wait_us ? silence_us : max_wait_us);
-        }
-        *ret_response = response;
-        return STEP_DONE;
-    case HTTP_REAUTH:
-        return renew(sending, err);
-    case HTTP_RETRY:
-    case HTTP_RETRY_FRESH:
-    case HTTP_THROTTLE:
-        return retry(sending, verdict, silence_us, err);
-    case HTTP_FAIL:
-        return STEP_FAILED;
-    }
-    return STEP_FAILED;
-}
-
-/* Credential, gate, attempt. */
-static enum step
-try_once(struct sending *sending, struct http_response *ret_response, struct error *err)
-{
-    struct http_client *client = sending->client;
-    struct credential *credential = &client->source->credential;
-    struct limiter *limiter = &client->source->limiter;
-    struct limiter_permit permit = {0};
-
-    if (sending->has_credential) {
-        const struct credential_wire wire = wire_of(client);
-
-        buf_reset(&sending->credential);
-        if (!credential_get(credential, &wire, &sending->credential, &sending->generation, err)) {
-            return STEP_FAILED;
-        }
-    }
-    client->subject = &sending->subject;
-    enum step step = enter(sending, &permit, err);
-
-    if (step != STEP_DONE) {
-        return step;
-    }
-    /* The wait may have been longer than the token's life. */
-    if (sending->has_credential && credential_is_due(credential)) {
-        limiter_leave(limiter);
-        limiter_report(limiter, permit, BREAKER_UNKNOWN);
-        return STEP_AGAIN;
-    }
-    return attempt(sending, permit, ret_response, err);
-}
-
 /* http_judge_status may be called on a response after http_send: its subject must outlive it. */
 static void keep_subject(struct sending *sending)
 {
@@ -536,19 +127,19 @@ bool http_send(struct http_client *client,
                struct error *err)
 {
     struct sending sending CLEANUP(sending_release) = {0};
-    enum step step = STEP_AGAIN;
+    enum sending_step step = SENDING_AGAIN;
 
     if (!sending_init(&sending, client, request, err)) {
         return false;
     }
-    while (step == STEP_AGAIN) {
+    while (step == SENDING_AGAIN) {
         struct error fault = ERROR_INIT;
 
-        step = try_once(&sending, ret_response, &fault);
-        if (step == STEP_FAILED) {
+        step = sending_try(&sending, ret_response, &fault);
+        if (step == SENDING_FAILED) {
             *err = fault;
         }
     }
     keep_subject(&sending);
-    return step == STEP_DONE;
+    return step == SENDING_DONE;
 }

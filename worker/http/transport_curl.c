@@ -69,6 +69,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
     return len;
 }
 
+/* libcurl's type, though nothing is written. NOLINTNEXTLINE(readability-non-const-parameter) */
 static size_t on_header(char *bytes, size_t size, size_t count, void *arg)
 {
     struct transport_curl *transport = arg;
@@ -347,7 +348,11 @@ explain(const struct transport_curl *transport, CURLcode code, struct error *err
                   "no TLS connection to %.*s port %d (%s); does that port speak https?",
                   STR_ARG(host), port, words);
         return TRANSPORT_UNREACHABLE;
-    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_UNSUPPORTED_PROTOCOL: /* the scheme is known to be good: it is the answer */
+        error_set(err, ERROR_CONFIG,
+                  "%.*s port %d does not speak HTTP (%s); correct the source's url", STR_ARG(host),
+                  port, words);
+        return TRANSPORT_BROKEN;
     case CURLE_URL_MALFORMAT:
         error_set(err, ERROR_CONFIG, "the URL cannot be used (%s); correct the source's url",
                   words);

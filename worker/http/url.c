@@ -1,5 +1,7 @@
 #include "worker/http/url.h"
 
+#include <string.h>
+
 #define PORT_HTTP  80
 #define PORT_HTTPS 443
 #define PORT_MAX   65535
@@ -18,14 +20,12 @@ static bool has_only_url_characters(struct str text)
 
 static size_t length_until(struct str text, const char *ends)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        for (const char *end = ends; *end != '\0'; end++) {
-            if (text.ptr[i] == *end) {
-                return i;
-            }
-        }
+    size_t len = 0;
+
+    while (len < text.len && strchr(ends, text.ptr[len]) == NULL) {
+        len++;
     }
-    return text.len;
+    return len;
 }
 
 static struct str skip(struct str text, size_t len)
@@ -54,22 +54,19 @@ static bool parse_scheme(struct str *rest, struct url *url)
 /* host, host:port, [v6] or [v6]:port */
 static bool parse_authority(struct str authority, struct url *url)
 {
-    struct str port = STR_NONE;
+    bool is_bracketed = authority.len > 0 && authority.ptr[0] == '[';
+    size_t end = length_until(authority, is_bracketed ? "]" : ":");
 
-    if (authority.len > 0 && authority.ptr[0] == '[') {
-        size_t end = length_until(authority, "]");
-
+    url->host = (struct str){authority.ptr, end};
+    if (is_bracketed) {
         if (end == authority.len) {
             return false;
         }
         url->host = (struct str){authority.ptr + 1, end - 1};
-        port = skip(authority, end + 1);
-    } else {
-        size_t end = length_until(authority, ":");
-
-        url->host = (struct str){authority.ptr, end};
-        port = skip(authority, end);
+        end++;
     }
+    struct str port = skip(authority, end);
+
     if (url->host.len == 0) {
         return false;
     }

@@ -26,6 +26,7 @@ static void wait(void *arg, struct condition *condition, struct mutex *mutex, in
     struct fake_clock *fake = arg;
 
     if (deadline_us == WAIT_FOREVER_US) {
+        atomic_fetch_add(&fake->n_idle, 1);
         (void)condition_wait_until(condition, mutex, clock_monotonic_us() + REAL_WAIT_US);
         return;
     }
@@ -72,9 +73,10 @@ static size_t record(struct fake_wire *wire, const struct transport_request *req
     if (index >= FAKE_REQUESTS_MAX) {
         return index;
     }
-    copy(wire->requests[index].method, 16, str_from(request->method));
-    copy(wire->requests[index].url, 256, str_from(request->url));
-    copy(wire->requests[index].body, 512, request->body);
+    copy(wire->requests[index].method, sizeof(wire->requests[index].method),
+         str_from(request->method));
+    copy(wire->requests[index].url, sizeof(wire->requests[index].url), str_from(request->url));
+    copy(wire->requests[index].body, sizeof(wire->requests[index].body), request->body);
     wire->requests[index].sent_us = fake_clock_now_us(wire->clock);
     wire->requests[index].timeout_us = request->timeout_us;
     for (size_t i = 0; i < request->n_headers; i++) {
@@ -82,10 +84,12 @@ static size_t record(struct fake_wire *wire, const struct transport_request *req
 
         if (strcmp(header->name, "Authorization") == 0 ||
             strcmp(header->name, "x-sn-apikey") == 0) {
-            copy(wire->requests[index].credential, 256, str_from(header->value));
+            copy(wire->requests[index].credential, sizeof(wire->requests[index].credential),
+                 str_from(header->value));
         }
         if (strcmp(header->name, "Content-Type") == 0) {
-            copy(wire->requests[index].content_type, 64, str_from(header->value));
+            copy(wire->requests[index].content_type, sizeof(wire->requests[index].content_type),
+                 str_from(header->value));
         }
     }
     return index;

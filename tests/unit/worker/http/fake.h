@@ -1,5 +1,7 @@
 #pragma once
 
+#include <stdatomic.h>
+
 #include "common/base/stop.h"
 #include "common/base/thread.h"
 #include "worker/http/internal.h"
@@ -14,6 +16,7 @@ struct fake_clock {
     int64_t now_us;  /* guarded by lock */
     int64_t wall_us; /* constant */
     struct wait_clock clock;
+    atomic_int n_idle; /* waits without an end that have begun */
 };
 
 void fake_clock_init(struct fake_clock *fake);
@@ -45,10 +48,10 @@ struct fake_wire {
 
     struct {
         char method[16];
-        char url[256];
-        char credential[256]; /* Authorization or x-sn-apikey */
-        char body[512];
-        char content_type[64];
+        char url[96];
+        char credential[64]; /* Authorization or x-sn-apikey */
+        char body[192];
+        char content_type[48];
         int64_t sent_us;
         int64_t timeout_us;
     } requests[FAKE_REQUESTS_MAX];

@@ -1,68 +1,8 @@
-#include <stdlib.h>
 #include <string.h>
 
+#include "client_fixture.h"
 #include "cmocka_all.h"
 #include "common/base/clock.h"
-#include "fake.h"
-
-struct fixture {
-    struct fake_clock clock;
-    struct fake_wire wire;
-    struct stop *stop;
-    struct source_config config;
-    struct http_source *source;
-    struct http_client *client;
-    struct http_response response;
-    struct error err;
-};
-
-static void set_up_with(struct fixture *f,
-                        struct source_config config,
-                        const struct fake_answer *answers,
-                        size_t n)
-{
-    *f = (struct fixture){.config = config};
-    fake_clock_init(&f->clock);
-    fake_wire_init(&f->wire, &f->clock, answers, n);
-    f->stop = stop_new(NULL);
-    const struct http_seams seams = fake_seams(&f->clock, &f->wire);
-
-    f->source = http_source_new_with(&f->config, 4, f->stop, &seams, &f->err);
-    assert_non_null(f->source);
-    f->client = http_client_new(f->source, 1 << 20);
-}
-
-#define SET_UP(f, ...)                                                                             \
-    static const struct fake_answer answers_[] = {__VA_ARGS__};                                    \
-    set_up_with((f), fake_config(), answers_, ARRAY_SIZE(answers_))
-
-static void tear_down(struct fixture *f)
-{
-    http_client_free(f->client);
-    http_source_free(f->source);
-    stop_free(f->stop);
-    fake_wire_release(&f->wire);
-    fake_clock_release(&f->clock);
-}
-
-static bool send_request(struct fixture *f, struct http_request request)
-{
-    error_clear(&f->err);
-    return http_send(f->client, &request, &f->response, &f->err);
-}
-
-static bool get(struct fixture *f)
-{
-    return send_request(f,
-                        (struct http_request){.method = "GET", .url = STR_LITERAL("/api/x?q=1")});
-}
-
-static void assert_says(const struct fixture *f, const char *words)
-{
-    if (strstr(f->err.msg, words) == NULL) {
-        fail_msg("\"%s\" does not say \"%s\"", f->err.msg, words);
-    }
-}
 
 static void client_sends_the_request_and_hands_out_the_answer(void **state)
 {
@@ -295,182 +235,6 @@ static void client_backs_the_source_off_after_a_429_without_header(void **state)
     tear_down(&f);
 }
 
-static struct source_config oauth_config(void)
-{
-    struct source_config config = fake_config();
-
-    config.auth = (struct auth_config){.method = AUTH_OAUTH_PASSWORD,
-                                       .client_id = "cid",
-                                       .client_secret = "env:FOZ_TEST_SECRET",
-                                       .username = "foz",
-                                       .password = "env:FOZ_TEST_SECRET"};
-    return config;
-}
-
-#define TOKEN(name)                                                                                \
-    {                                                                                              \
-        .status = 200,                                                                             \
-        .body = "{\"access_token\":\"" name "\",\"token_type\":\"Bearer\",\"expires_in\":1799}"    \
-    }
-
-static void client_fetches_a_token_before_it_sends(void **state)
-{
-    static const struct fake_answer answers[] = {TOKEN("A"), {.status = 200}};
-    struct fixture f;
-
-    (void)state;
-    set_up_with(&f, oauth_config(), answers, ARRAY_SIZE(answers));
-    assert_true(get(&f));
-    assert_string_equal(f.wire.requests[0].method, "POST");
-    assert_string_equal(f.wire.requests[0].url, "https://acme.example/oauth_token.do");
-    assert_string_equal(f.wire.requests[0].content_type, "application/x-www-form-urlencoded");
-    assert_string_equal(f.wire.requests[0].credential, "");
-    assert_string_equal(f.wire.requests[0].body,
-                        "grant_type=password&client_id=cid&client_secret=s3cret&username=foz&"
-                        "password=s3cret");
-    assert_string_equal(f.wire.requests[1].credential, "Bearer A");
-    tear_down(&f);
-}
-
-static void client_renews_once_after_a_401_and_goes_on(void **state)
-{
-    static const struct fake_answer answers[] = {
-        TOKEN("A"), {.status = 401}, TOKEN("B"), {.status = 200}};
-    struct fixture f;
-
-    (void)state;
-    set_up_with(&f, oauth_config(), answers, ARRAY_SIZE(answers));
-    assert_true(get(&f));
-    assert_int_equal(f.wire.n_requests, 4);
-    assert_string_equal(f.wire.requests[3].credential, "Bearer B");
-    tear_down(&f);
-}
-
-static void client_fails_when_the_renewed_credential_is_refused_too(void **state)
-{
-    static const struct fake_answer answers[] = {
-        TOKEN("A"), {.status = 401}, TOKEN("B"), {.status = 401}};
-    struct fixture f;
-
-    (void)state;
-    set_up_with(&f, oauth_config(), answers, ARRAY_SIZE(answers));
-    assert_false(get(&f));
-    assert_int_equal(f.err.code, ERROR_DENIED);
-    assert_int_equal(f.err.http_status, 401);
-    assert_says(&f, "user foz at acme.example refused: wrong password, locked or");
-    assert_int_equal(f.wire.n_requests, 4);
-    tear_down(&f);
-}
-
-static void client_names_all_five_causes_of_a_refused_token(void **state)
-{
-    static const struct fake_answer answers[] = {
-        {.status = 401,
-         .body = "{\"error_description\":\"access_denied\",\"error\":\"server_error\"}"}};
-    static const char *const causes[] = {"client_secret", "password", "grant", "scope", "locked"};
-    struct fixture f;
-
-    (void)state;
-    set_up_with(&f, oauth_config(), answers, ARRAY_SIZE(answers));
-    assert_false(get(&f));
-    assert_int_equal(f.err.code, ERROR_DENIED);
-    for (size_t i = 0; i < ARRAY_SIZE(causes); i++) {
-        assert_says(&f, causes[i]);
-    }
-    assert_null(strstr(f.err.msg, "s3cret"));
-    assert_int_equal(f.wire.n_requests, 1);
-    tear_down(&f);
-}
-
-static void client_retries_the_token_endpoint_like_any_other(void **state)
-{
-    static const struct fake_answer answers[] = {
-        {.status = 503},
-        {.result = TRANSPORT_BROKEN, .code = ERROR_TRANSIENT},
-        TOKEN("A"),
-        {.status = 200}};
-    struct fixture f;
-
-    (void)state;
-    set_up_with(&f, oauth_config(), answers, ARRAY_SIZE(answers));
-    assert_true(get(&f));
-    assert_int_equal(f.wire.n_requests, 4);
-    tear_down(&f);
-}
-
-static void client_refuses_a_token_answer_that_is_none(void **state)
-{
-    static const char *const bodies[] = {"<html>Instance Hibernating page</html>", "{}",
-                                         "{\"access_token\":5}", "{\"access_token\":\"\"}",
-                                         "{\"access_token\":\"a\\r\\nb\"}"};
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(bodies); i++) {
-        const struct fake_answer answers[] = {{.status = 200, .body = bodies[i]}};
-        struct fixture f;
-
-        set_up_with(&f, oauth_config(), answers, 1);
-        assert_false(get(&f));
-        assert_int_equal(f.err.code, ERROR_CONFIG);
-        assert_says(&f, "oauth_token.do");
-        tear_down(&f);
-    }
-}
-
-static void client_renews_before_sending_after_a_long_silence(void **state)
-{
-    static const struct fake_answer answers[] = {
-        {.status = 200, .body = "{\"access_token\":\"A\",\"expires_in\":300}"},
-        {.status = 429, .headers = "Retry-After: 500"},
-        TOKEN("B"),
-        {.status = 200}};
-    struct fixture f;
-
-    (void)state;
-    set_up_with(&f, oauth_config(), answers, ARRAY_SIZE(answers));
-    assert_true(get(&f));
-    assert_int_equal(f.wire.n_requests, 4);
-    assert_string_equal(f.wire.requests[2].method, "POST");
-    assert_true(f.wire.requests[2].sent_us - f.wire.requests[1].sent_us >= 500 * US_PER_S);
-    assert_string_equal(f.wire.requests[3].credential, "Bearer B");
-    tear_down(&f);
-}
-
-static void client_does_not_repeat_a_wrong_password(void **state)
-{
-    static const struct fake_answer answers[] = {{.status = 401}};
-    struct source_config config = fake_config();
-    struct fixture f;
-
-    (void)state;
-    config.auth = (struct auth_config){
-        .method = AUTH_BASIC, .username = "foz", .password = "env:FOZ_TEST_SECRET"};
-    set_up_with(&f, config, answers, 1);
-    assert_false(get(&f));
-    assert_int_equal(f.wire.n_requests, 1);
-    assert_says(&f, "user foz at acme.example refused");
-    tear_down(&f);
-}
-
-static void rotate(void *arg, size_t index)
-{
-    (void)arg;
-    (void)setenv("FOZ_TEST_SECRET", index == 0 ? "rotated" : "unused", 1);
-}
-
-static void client_picks_up_a_rotated_secret(void **state)
-{
-    struct fixture f;
-
-    (void)state;
-    SET_UP(&f, {.status = 401}, {.status = 200});
-    f.wire.before = rotate;
-    assert_true(get(&f));
-    assert_string_equal(f.wire.requests[0].credential, "s3cret");
-    assert_string_equal(f.wire.requests[1].credential, "rotated");
-    tear_down(&f);
-}
-
 static void client_opens_the_breaker_and_closes_it_by_a_probe(void **state)
 {
     static const struct fake_answer answers[] = {
@@ -561,41 +325,6 @@ static void client_does_not_count_a_5xx_the_judge_explains_against_the_source(vo
     tear_down(&f);
 }
 
-static void client_sends_the_credential_only_to_its_own_hosts(void **state)
-{
-    static const struct {
-        const char *url;
-        bool is_sent;
-    } cases[] = {
-        {"https://acme.example/y", true},      {"https://sub.acme.example/y", true},
-        {"https://graph.example/y", true},     {"https://evil.example/y", false},
-        {"http://acme.example/y", false},      {"https://acme.example.evil/y", false},
-        {"https://acme.example:444/y", false},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        static const struct fake_answer answers[] = {{.status = 200}};
-        struct source_config config = fake_config();
-        struct fixture f;
-
-        config.graph_url = "https://graph.example";
-        set_up_with(&f, config, answers, 1);
-        assert_int_equal(
-            send_request(&f, (struct http_request){.method = "GET", .url = str_from(cases[i].url)}),
-            cases[i].is_sent);
-        assert_int_equal(f.wire.n_requests, cases[i].is_sent ? 1 : 0);
-        if (!cases[i].is_sent) {
-            assert_int_equal(f.err.code, ERROR_CONFIG);
-            assert_true(send_request(&f, (struct http_request){.method = "GET",
-                                                               .url = str_from(cases[i].url),
-                                                               .no_credential = true}));
-            assert_string_equal(f.wire.requests[0].credential, "");
-        }
-        tear_down(&f);
-    }
-}
-
 static void client_names_the_host_of_a_redirect(void **state)
 {
     struct fixture f;
@@ -676,20 +405,10 @@ int main(void)
         cmocka_unit_test(client_silences_the_other_lanes_too),
         cmocka_unit_test(client_fails_at_once_when_the_silence_is_too_long),
         cmocka_unit_test(client_backs_the_source_off_after_a_429_without_header),
-        cmocka_unit_test(client_fetches_a_token_before_it_sends),
-        cmocka_unit_test(client_renews_once_after_a_401_and_goes_on),
-        cmocka_unit_test(client_fails_when_the_renewed_credential_is_refused_too),
-        cmocka_unit_test(client_names_all_five_causes_of_a_refused_token),
-        cmocka_unit_test(client_retries_the_token_endpoint_like_any_other),
-        cmocka_unit_test(client_refuses_a_token_answer_that_is_none),
-        cmocka_unit_test(client_renews_before_sending_after_a_long_silence),
-        cmocka_unit_test(client_does_not_repeat_a_wrong_password),
-        cmocka_unit_test(client_picks_up_a_rotated_secret),
         cmocka_unit_test(client_opens_the_breaker_and_closes_it_by_a_probe),
         cmocka_unit_test(client_names_the_breaker_when_it_gives_up),
         cmocka_unit_test(client_lets_the_judge_decide),
         cmocka_unit_test(client_does_not_count_a_5xx_the_judge_explains_against_the_source),
-        cmocka_unit_test(client_sends_the_credential_only_to_its_own_hosts),
         cmocka_unit_test(client_names_the_host_of_a_redirect),
         cmocka_unit_test(client_is_cancelled_before_it_sends),
         cmocka_unit_test(client_is_cancelled_between_attempts),

@@ -234,7 +234,6 @@ static void credential_does_not_ask_for_every_request_when_lives_are_short(void 
 struct lane {
     struct fixture *fixture;
     uint64_t generation; /* 0 = get, else renew that one */
-    atomic_bool started;
     bool ok;
     struct error err;
 };
@@ -246,7 +245,6 @@ static void *run_lane(void *arg)
     struct buf value;
     uint64_t generation = 0;
 
-    atomic_store(&lane->started, true);
     buf_init(&value, 4096);
     lane->ok =
         lane->generation == 0
@@ -261,17 +259,16 @@ static void *run_lane(void *arg)
 static void run_two(struct fixture *fixture, uint64_t generation, struct lane lanes[2])
 {
     struct thread threads[2] = {0};
+    int idle_before = atomic_load(&fixture->clock.n_idle);
 
     atomic_store(&fixture->endpoint.is_held, true);
     for (size_t i = 0; i < 2; i++) {
         lanes[i] = (struct lane){.fixture = fixture, .generation = generation};
         thread_start(&threads[i], "lane", run_lane, &lanes[i]);
     }
-    while (!atomic_load(&lanes[0].started) || !atomic_load(&lanes[1].started) ||
-           atomic_load(&fixture->endpoint.n_calls) == 0) {
+    while (atomic_load(&fixture->clock.n_idle) == idle_before) {
         (void)sched_yield();
     }
-    (void)stop_sleep_until(fixture->stop, clock_monotonic_us() + 50 * US_PER_MS);
     atomic_store(&fixture->endpoint.is_held, false);
     thread_join(&threads[0]);
     thread_join(&threads[1]);
