@@ -1,6 +1,7 @@
 #include "common/base/clock.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <time.h>
 
 static int64_t read_clock_us(clockid_t id)
@@ -24,4 +25,12 @@ int64_t clock_wall_us(void)
 int64_t clock_thread_cpu_us(void)
 {
     return read_clock_us(CLOCK_THREAD_CPUTIME_ID);
+}
+
+void clock_sleep_us(int64_t duration_us)
+{
+    struct timespec left = {.tv_sec = duration_us / US_PER_S,
+                            .tv_nsec = duration_us % US_PER_S * 1000};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR) {
+    }
 }

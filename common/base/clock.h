@@ -16,3 +16,6 @@
 int64_t clock_monotonic_us(void);
 int64_t clock_wall_us(void); /* since 1970-01-01T00:00:00Z */
 int64_t clock_thread_cpu_us(void);
+
+/* Sleeps; only where no stop token exists (stop.h is how foz waits). */
+void clock_sleep_us(int64_t duration_us);

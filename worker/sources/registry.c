@@ -1,0 +1,18 @@
+#include <string.h>
+
+#include "worker/sources/connector.h"
+#include "worker/sources/servicenow.h"
+
+static const struct connector *const CONNECTORS[] = {
+    &servicenow_connector,
+};
+
+const struct connector *connector_find(const char *source_type)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(CONNECTORS); i++) {
+        if (strcmp(CONNECTORS[i]->source_type, source_type) == 0) {
+            return CONNECTORS[i];
+        }
+    }
+    return NULL;
+}

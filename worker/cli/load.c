@@ -1,0 +1,121 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/alloc.h"
+#include "worker/cli/commands.h"
+#include "worker/cli/foreground.h"
+#include "worker/cli/session.h"
+#include "worker/run/policy.h"
+#include "worker/run/signals.h"
+
+static const char *requester(char *out, size_t size)
+{
+    const char *user = getenv("SUDO_USER");
+    user = user != NULL ? user : getenv("USER");
+    char host[128] = "localhost";
+    if (gethostname(host, sizeof(host) - 1) != 0) {
+        (void)snprintf(host, sizeof(host), "localhost");
+    }
+    (void)snprintf(out, size, "%s@%s", user != NULL ? user : "cli", host);
+    return out;
+}
+
+/* All requests are checked before the first begins. */
+static int check_requests(const struct args *args,
+                          const struct config *config,
+                          const char *who,
+                          struct load_request *requests,
+                          struct load_order *orders)
+{
+    const char *trigger = args->trigger != NULL ? args->trigger : getenv("FOZ_TRIGGER");
+    trigger = trigger != NULL && trigger[0] != '\0' ? trigger : "cli";
+    if (strcmp(trigger, "cli") != 0 && strcmp(trigger, "timer") != 0) {
+        (void)fprintf(stderr, "foz-worker: trigger \"%s\" is neither cli nor timer\n", trigger);
+        return EXIT_BAD_USAGE;
+    }
+    for (size_t i = 0; i < args->n_names; i++) {
+        requests[i] = (struct load_request){
+            .load = args->names[i],
+            .mode = args->mode,
+            .from = args->from,
+            .to = args->to,
+            .sources = args->sources,
+            .n_sources = args->n_sources,
+            .tasks = args->tasks,
+            .n_tasks = args->n_tasks,
+            .allow_mass_delete = args->allow_mass_delete,
+            .trigger = trigger,
+            .requested_by = who,
+        };
+        struct error err = ERROR_INIT;
+        if (!load_request_check(config, &requests[i], &orders[i], &err)) {
+            (void)fprintf(stderr, "foz-worker: %s\n", err.msg);
+            return EXIT_BAD_USAGE;
+        }
+    }
+    return EXIT_COMPLETE;
+}
+
+static int run_requests(const struct args *args,
+                        struct foreground *foreground,
+                        const struct load_request *requests,
+                        const struct load_order *orders)
+{
+    int code = EXIT_COMPLETE;
+    size_t n_done = 0;
+    struct run_report *reports = xcalloc(args->n_names, sizeof(*reports));
+    for (size_t i = 0; i < args->n_names && !stop_is_requested(foreground->stop); i++) {
+        int one = foreground_run(foreground, &requests[i], &orders[i], &reports[i]);
+        code = policy_exit_worse(code, one);
+        if (!args->json && reports[i].tasks != NULL) {
+            load_output_table(&reports[i], args->names[i]);
+        } else if (!args->json && reports[i].message[0] != '\0') {
+            (void)fprintf(stderr, "foz-worker: %s: %s\n", args->names[i], reports[i].message);
+        }
+        n_done++;
+    }
+    if (args->json) {
+        load_output_json(reports, args->names, n_done);
+    }
+    for (size_t i = 0; i < n_done; i++) {
+        run_report_release(&reports[i]);
+    }
+    xfree(reports);
+    return code;
+}
+
+int command_load(const struct args *args)
+{
+    struct config config;
+    int code = session_config(args, &config);
+    if (code != EXIT_COMPLETE) {
+        return code;
+    }
+    char who[256];
+    struct load_request *requests = xcalloc(args->n_names, sizeof(*requests));
+    struct load_order *orders = xcalloc(args->n_names, sizeof(*orders));
+    struct foreground foreground = {.config = &config, .no_wait = args->no_wait};
+    code = check_requests(args, &config, requester(who, sizeof(who)), requests, orders);
+    if (code == EXIT_COMPLETE) {
+        code = session_database(&config, true, &foreground.owner);
+    }
+    if (code == EXIT_COMPLETE) {
+        struct hub hub;
+        foreground.stop = stop_new(NULL);
+        struct signals *signals = signals_start(foreground.stop);
+        hub_init(&hub, &config, foreground.stop);
+        foreground.hub = &hub;
+        load_progress_init(&foreground.progress);
+        code = run_requests(args, &foreground, requests, orders);
+        hub_release(&hub);
+        signals_stop(signals);
+        stop_free(foreground.stop);
+    }
+    db_close(foreground.owner);
+    xfree(requests);
+    xfree(orders);
+    config_release(&config);
+    return code;
+}

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <stdbool.h>
+
+#include "common/conf/config.h"
+#include "common/io/db.h"
+#include "worker/cli/args.h"
+
+/*
+ * What the commands begin with: the configuration, the log, the database. Failures are printed on
+ * stderr here, and turned into the exit code.
+ */
+
+/* Loads the configuration and sets up the log. 0, or 78 with every fault on stderr. The caller
+ * releases the configuration after 0. */
+int session_config(const struct args *args, struct config *config);
+
+/* Connects; with need_schema the database must be at this program's version. 0, or 69, 77, 78. */
+int session_database(const struct config *config, bool need_schema, struct db **ret_db);
+
+/* "foz-worker: MESSAGE" on stderr; returns the exit code that goes with the error. */
+int session_fail(const struct error *err);

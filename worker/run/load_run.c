@@ -1,0 +1,404 @@
+#include "worker/run/load_run.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/alloc.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/io/json.h"
+#include "worker/run/lane.h"
+#include "worker/run/policy.h"
+#include "worker/run/publish.h"
+
+#define PLAN_BYTES_MAX     ((size_t)256 * 1024 * 1024)
+#define HEARTBEAT_US       US_PER_S
+#define PROGRESS_US        (200 * US_PER_MS)
+#define FINISH_PATIENCE_US (60 * US_PER_S)
+
+struct load_running {
+    const struct config *config;
+    struct hub *hub;
+    struct db *owner;
+    const struct claim *claim;
+    const struct load_run_options *options;
+    struct stop *stop; /* of this execution; child of the process's */
+    struct board board;
+    struct task_run *tasks;
+    size_t n_tasks;
+    void **sessions;
+    struct http_client **session_clients;
+    const struct load_def *load;
+};
+
+void run_report_release(struct run_report *report)
+{
+    xfree(report->tasks);
+    report->tasks = NULL;
+}
+
+/* No restriction, or the name is among the strings of params' `key`. */
+static bool is_wanted(const struct json *params, const char *key, const char *name)
+{
+    const struct json *list = json_find(params, key);
+    for (size_t i = 0; i < json_size(list); i++) {
+        const char *item = json_string(json_at(list, i));
+        if (item != NULL && strcmp(item, name) == 0) {
+            return true;
+        }
+    }
+    return json_size(list) == 0;
+}
+
+static void
+add_task(struct load_running *running, size_t source_index, const struct task_def *shipped)
+{
+    const struct source_config *source = &running->config->sources[source_index];
+    const struct task_config *config = source_task(source, shipped->name);
+    struct task_run *task = &running->tasks[running->n_tasks];
+    *task = (struct task_run){
+        .index = running->n_tasks,
+        .source = source,
+        .source_index = source_index,
+        .task = config_task(running->config, source, shipped->name),
+        .allow_hidden = config != NULL && config->allow_hidden,
+        .connector = connector_find(source->type),
+        .watermark_high_us = INT64_MIN,
+    };
+    arena_init(&task->plan.arena, PLAN_BYTES_MAX);
+    arena_init(&task->confirm_arena, PLAN_BYTES_MAX);
+    task->plan.high_us = INT64_MIN;
+    running->n_tasks++;
+}
+
+/* Fills running->tasks from the load, the sources of its type and the request's restrictions. */
+static bool gather_tasks(struct load_running *running, bool *ret_mass_delete, struct error *err)
+{
+    const struct config *config = running->config;
+    running->load = catalog_find_load(&config->catalog, running->claim->load);
+    if (running->load == NULL) {
+        return error_set(err, ERROR_CONFIG, "load %s is not in this worker's catalog",
+                         running->claim->load);
+    }
+    struct json *params = json_parse(str_from(running->claim->params), err);
+    if (params == NULL) {
+        return error_wrap(err, "params of execution %" PRId64, running->claim->id);
+    }
+    *ret_mass_delete = json_bool(json_find(params, "allow_mass_delete"), false);
+    running->tasks =
+        xcalloc(config->n_sources * running->load->n_tasks + 1, sizeof(*running->tasks));
+    for (size_t s = 0; s < config->n_sources; s++) {
+        const struct source_config *source = &config->sources[s];
+        if (strcmp(source->type, running->load->source_type) != 0 ||
+            !is_wanted(params, "source", source->name) || connector_find(source->type) == NULL) {
+            continue;
+        }
+        for (size_t t = 0; t < running->load->n_tasks; t++) {
+            const struct task_def *task = running->load->tasks[t];
+            if (is_wanted(params, "task", task->name) &&
+                config_task_is_enabled(config, source, task->name)) {
+                add_task(running, s, task);
+            }
+        }
+    }
+    json_free(params);
+    return running->n_tasks > 0 ||
+           error_set(err, ERROR_CONFIG,
+                     "load %s has nothing to do: the configuration names no source of type %s with "
+                     "an enabled task that was asked for",
+                     running->load->name, running->load->source_type);
+}
+
+static void
+fail_tasks_of(struct load_running *running, size_t source_index, const struct error *why)
+{
+    for (size_t i = 0; i < running->n_tasks; i++) {
+        struct task_run *task = &running->tasks[i];
+        if (task->source_index == source_index) {
+            task->error = *why;
+            task->phase = PHASE_DONE;
+            task->status = TASK_FAILED;
+            struct error trouble = ERROR_INIT;
+            if (!publish_failure(running->owner, &running->board, task, TASK_FAILED, &trouble)) {
+                log_warn("the end of a task could not be recorded", LOG_TEXT("error", trouble.msg));
+            }
+            log_fail("task failed", LOG_TEXT("source", task->source->name),
+                     LOG_TEXT("task", task->task->name), LOG_TEXT("error", why->msg));
+        }
+    }
+}
+
+/* Opens each source once; a source that cannot be opened fails its own tasks. */
+static void open_sources(struct load_running *running)
+{
+    const struct config *config = running->config;
+    running->sessions = xcalloc(config->n_sources + 1, sizeof(*running->sessions));
+    running->session_clients = xcalloc(config->n_sources + 1, sizeof(*running->session_clients));
+    running->board.sessions = running->sessions;
+    for (size_t i = 0; i < running->n_tasks; i++) {
+        const struct task_run *task = &running->tasks[i];
+        size_t s = task->source_index;
+        if (running->session_clients[s] != NULL || task->phase == PHASE_DONE) {
+            continue;
+        }
+        if (running->hub->sources[s] == NULL) {
+            fail_tasks_of(running, s, &running->hub->errors[s]);
+            continue;
+        }
+        struct error err = ERROR_INIT;
+        running->session_clients[s] =
+            http_client_new(running->hub->sources[s], (size_t)config->worker.page_memory_bytes);
+        if (!task->connector->open(task->source, running->session_clients[s], &running->sessions[s],
+                                   &err)) {
+            fail_tasks_of(running, s, &err);
+        }
+    }
+}
+
+static void close_sources(struct load_running *running)
+{
+    for (size_t i = 0; i < running->n_tasks; i++) {
+        const struct task_run *task = &running->tasks[i];
+        size_t s = task->source_index;
+        if (running->session_clients[s] != NULL) {
+            task->connector->close(running->sessions[s], running->session_clients[s]);
+            http_client_free(TAKE(running->session_clients[s]));
+        }
+    }
+    xfree(running->sessions);
+    xfree(running->session_clients);
+}
+
+/* Heartbeat, cancellation, loss of the connection that proves ownership. */
+static void beat(struct load_running *running)
+{
+    struct claim_pulse pulse = {0};
+    struct error err = ERROR_INIT;
+    if (!claim_heartbeat(running->owner, running->claim, board_records(&running->board), &pulse,
+                         &err)) {
+        log_fail("the database connection that owns the execution failed",
+                 LOG_TEXT("error", err.msg));
+        stop_request(running->stop, STOP_LOST);
+    } else if (pulse.lost) {
+        log_fail("another worker has taken over the execution");
+        stop_request(running->stop, STOP_LOST);
+    } else if (pulse.cancel_requested) {
+        stop_request(running->stop, STOP_CANCELLED);
+    }
+}
+
+static void watch(struct load_running *running)
+{
+    int64_t next_beat_us = clock_monotonic_us() + HEARTBEAT_US;
+    while (!board_is_deserted(&running->board)) {
+        int64_t now_us = clock_monotonic_us();
+        bool notified = false;
+        struct error err = ERROR_INIT;
+        int64_t deadline_us =
+            running->options->on_progress != NULL ? now_us + PROGRESS_US : next_beat_us;
+        if (stop_reason(running->stop) == STOP_LOST) {
+            clock_sleep_us(PROGRESS_US);
+            continue;
+        }
+        if (!db_wait_notify(running->owner, deadline_us, running->board.wake_fd, &notified, &err)) {
+            log_fail("the database connection that owns the execution was lost",
+                     LOG_TEXT("error", err.msg));
+            stop_request(running->stop, STOP_LOST);
+            continue;
+        }
+        now_us = clock_monotonic_us();
+        if (notified || now_us >= next_beat_us) {
+            beat(running);
+            next_beat_us = now_us + HEARTBEAT_US;
+        }
+        if (running->options->on_progress != NULL) {
+            running->options->on_progress(running->options->arg, &running->board);
+        }
+    }
+}
+
+static void run_lanes(struct load_running *running)
+{
+    int64_t wanted = config_load_parallel(running->config, running->load);
+    if (wanted > running->config->worker.parallel) {
+        wanted = running->config->worker.parallel;
+    }
+    size_t n = (size_t)(wanted > 0 ? wanted : 1);
+    struct lane *lanes = xcalloc(n, sizeof(*lanes));
+    for (size_t i = 0; i < n; i++) {
+        lanes[i] = (struct lane){.board = &running->board,
+                                 .http_sources = running->hub->sources,
+                                 .n_sources = running->config->n_sources,
+                                 .number = (unsigned)i + 1};
+        lane_start(&lanes[i]);
+    }
+    watch(running);
+    for (size_t i = 0; i < n; i++) {
+        lane_join(&lanes[i]);
+    }
+    xfree(lanes);
+}
+
+static void fill_report(const struct load_running *running, struct run_report *report)
+{
+    report->tasks = xcalloc(running->n_tasks + 1, sizeof(*report->tasks));
+    report->n_tasks = running->n_tasks;
+    for (size_t i = 0; i < running->n_tasks; i++) {
+        const struct task_run *task = &running->tasks[i];
+        const struct merge_result *merged = &task->merged;
+        struct task_report *row = &report->tasks[i];
+        *row = (struct task_report){
+            .status = task->status,
+            .read = task->records_read,
+            .inserted = merged->inserted,
+            .updated = merged->updated,
+            .unchanged = merged->unchanged,
+            .deleted = merged->deleted,
+            .rejected = merged->rejected,
+            .hidden = task->counters.hidden,
+            .requests = task->counters.requests,
+            .pages = task->counters.pages,
+            .bytes_received = task->counters.bytes_received,
+            .error = task->error,
+        };
+        (void)snprintf(row->source, sizeof(row->source), "%s", task->source->name);
+        (void)snprintf(row->task, sizeof(row->task), "%s", task->task->name);
+    }
+}
+
+/* "snow.incident: ...; snow.groups: ..." over all tasks with something to say. */
+static void join_messages(struct run_report *report)
+{
+    struct buf text CLEANUP(buf_release);
+    buf_init(&text, sizeof(report->message) * 8);
+    for (size_t i = 0; i < report->n_tasks; i++) {
+        const struct task_report *task = &report->tasks[i];
+        if (error_is_set(&task->error)) {
+            buf_addf(&text, "%s%s.%s: %s", text.len > 0 ? "; " : "", task->source, task->task,
+                     task->error.msg);
+        }
+    }
+    if (text.len > 0) {
+        (void)snprintf(report->message, sizeof(report->message), "%s", text.ptr);
+    }
+}
+
+/* The owner's connection may be gone: the log is worth a few more tries. A row that another worker
+ * has taken meanwhile stays as it is. */
+static void finish(struct load_running *running, const struct run_report *report, bool retry_due)
+{
+    struct error err = ERROR_INIT;
+    const char *status = task_status_name(report->status);
+    if (db_is_alive(running->owner) &&
+        claim_finish(running->owner, running->claim, status, report->message, retry_due, &err)) {
+        return;
+    }
+    int64_t give_up_us = clock_monotonic_us() + FINISH_PATIENCE_US;
+    while (clock_monotonic_us() < give_up_us) {
+        error_clear(&err);
+        struct db_settings settings = {.url = running->config->database_url,
+                                       .application_name = "foz-worker finish"};
+        struct db *db CLEANUP(db_closep) = db_open(&settings, &err);
+        if (db != NULL &&
+            claim_finish(db, running->claim, status, report->message, retry_due, &err)) {
+            return;
+        }
+        clock_sleep_us(US_PER_S);
+    }
+    log_fail("the end of an execution could not be recorded; the next worker will mark it as "
+             "interrupted",
+             LOG_TEXT("error", err.msg));
+}
+
+static void drop_left_over(struct load_running *running)
+{
+    for (size_t i = 0; i < running->n_tasks; i++) {
+        struct task_run *task = &running->tasks[i];
+        if (task->staging != NULL && task->phase != PHASE_DONE) {
+            struct error ignored = ERROR_INIT; /* swept at the next start */
+            (void)staging_drop(running->owner, task->staging, &ignored);
+        }
+    }
+}
+
+static void release_tasks(struct load_running *running)
+{
+    for (size_t i = 0; i < running->n_tasks; i++) {
+        struct task_run *task = &running->tasks[i];
+        staging_free(task->staging);
+        arena_release(&task->plan.arena);
+        arena_release(&task->confirm_arena);
+        xfree(task->watermark_cursor);
+    }
+    xfree(running->tasks);
+}
+
+static void report_failure(struct run_report *report, const struct error *err)
+{
+    report->status = TASK_FAILED;
+    report->exit_code = policy_exit_of_error(err);
+    (void)snprintf(report->message, sizeof(report->message), "%s", err->msg);
+}
+
+static bool prepare(struct load_running *running, struct error *err)
+{
+    bool mass_delete = false;
+    bool gathered = gather_tasks(running, &mass_delete, err);
+    board_init(&running->board, running->config, running->claim, running->stop, running->tasks,
+               running->n_tasks);
+    running->board.allow_mass_delete = mass_delete;
+    return gathered &&
+           db_execute(running->owner, "LISTEN " EXECUTION_CANCEL_CHANNEL, DB_NO_PARAMS, NULL,
+                      err) &&
+           publish_open_tasks(running->owner, &running->board, err);
+}
+
+void load_run(const struct config *config,
+              struct hub *hub,
+              struct db *owner,
+              const struct claim *claim,
+              struct stop *stop,
+              const struct load_run_options *options,
+              struct run_report *ret_report)
+{
+    int64_t started_us = clock_monotonic_us();
+    *ret_report = (struct run_report){.execution_id = claim->id};
+    struct load_running running = {.config = config,
+                                   .hub = hub,
+                                   .owner = owner,
+                                   .claim = claim,
+                                   .options = options,
+                                   .stop = stop_new(stop)};
+    log_info("execution started", LOG_INT("execution_id", claim->id), LOG_TEXT("load", claim->load),
+             LOG_TEXT("mode", load_mode_name(claim->mode)), LOG_TEXT("trace_id", claim->trace_id));
+    struct error err = ERROR_INIT;
+    enum stop_reason stopped = STOP_NONE;
+    if (prepare(&running, &err)) {
+        open_sources(&running);
+        run_lanes(&running);
+        close_sources(&running);
+        stopped = stop_reason(running.stop);
+        drop_left_over(&running);
+        fill_report(&running, ret_report);
+        join_messages(ret_report);
+        ret_report->status =
+            policy_execution_status(ret_report->tasks, ret_report->n_tasks, stopped);
+        ret_report->exit_code = policy_execution_exit(ret_report->tasks, ret_report->n_tasks,
+                                                      ret_report->status, stopped);
+    } else {
+        report_failure(ret_report, &err);
+    }
+    bool retry_due = ret_report->status == TASK_INTERRUPTED && claim->attempt == 1 &&
+                     (stopped == STOP_LOST || options->retry_when_stopped);
+    finish(&running, ret_report, retry_due);
+    ret_report->duration_us = clock_monotonic_us() - started_us;
+    log_info("execution finished", LOG_INT("execution_id", claim->id),
+             LOG_TEXT("load", claim->load),
+             LOG_TEXT("status", task_status_name(ret_report->status)),
+             LOG_INT("duration_ms", ret_report->duration_us / US_PER_MS),
+             LOG_TEXT("message", ret_report->message));
+    board_release(&running.board);
+    release_tasks(&running);
+    stop_free(running.stop);
+}

@@ -1,0 +1,135 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/arena.h"
+#include "common/base/buf.h"
+#include "common/base/error.h"
+#include "common/conf/config.h"
+#include "worker/http/client.h"
+#include "worker/transform/row.h"
+
+/*
+ * What a source must be able to do. A connector knows its API's paging, predicates, traps and
+ * proofs; it knows nothing of databases, lanes or executions. It never sleeps and never retries:
+ * the HTTP client does. A new source is one struct connector and one line in registry.c.
+ *
+ * The engine calls, per execution: open once per source; per task: plan once, then for each
+ * partition walk_open, fetch until the end, walk_close, partitions in parallel; close at the end,
+ * also after failures and on the way out of a signal.
+ */
+
+enum walk_kind {
+    WALK_ALL,     /* every record */
+    WALK_WINDOW,  /* records whose window field lies in [from_us, to_us) */
+    WALK_CHANGES, /* records changed since the cursor */
+    WALK_KEYS,    /* keys and versions of every record */
+    WALK_GIVEN,   /* the records with the given keys, as far as they exist */
+};
+
+/* A piece of a walk. The pieces of one plan are disjoint and together complete. */
+struct partition {
+    enum walk_kind kind;
+    int64_t from_us; /* WINDOW, CHANGES */
+    int64_t to_us;
+    const char *from_key; /* ALL, WINDOW, KEYS: [from_key, to_key), NULL = open */
+    const char *to_key;
+    const struct str *keys; /* GIVEN */
+    size_t n_keys;
+};
+
+struct walk_request {
+    const struct task_def *task;
+    enum walk_kind kind; /* any but GIVEN */
+    int64_t from_us;     /* WINDOW; INT64_MIN = open */
+    int64_t to_us;       /* WINDOW; INT64_MAX = open */
+    const char *cursor;  /* CHANGES: the watermark's JSON, NULL if there is none */
+    int64_t max_partitions;
+};
+
+struct plan {
+    struct arena arena;  /* owns everything below */
+    enum walk_kind kind; /* CHANGES may have become ALL: no cursor, or one that no longer fits */
+    const char *why_all; /* then: the reason, for the log */
+    const struct partition *partitions;
+    size_t n_partitions;
+    int64_t high_us;    /* the watermark after success; INT64_MIN = leave it */
+    const char *cursor; /* its JSON */
+};
+
+/* What a finished walk has proven. */
+struct walk_proof {
+    int64_t records;   /* handed out: rows and rejects */
+    int64_t hidden;    /* counted by the source but not shown */
+    bool has_expected; /* the source can count: expected = records + hidden */
+};
+
+enum page_result { PAGE_ERROR = -1, PAGE_END, PAGE_READY };
+
+enum finding_level { FINDING_OK, FINDING_WARNING, FINDING_ERROR };
+
+/* One line of `foz-worker check`. */
+struct finding {
+    enum finding_level level;
+    enum error_code code; /* ERROR: decides the exit code */
+    int http_status;
+    const char *subject; /* "snow", "snow.incident" */
+    const char *text;    /* what is so, and the cure */
+};
+
+typedef void (*finding_sink)(void *arg, const struct finding *finding);
+
+struct walk;
+
+struct connector {
+    const char *source_type;
+
+    /* Credentials and session. Called by one thread; may block. *ret_session may stay NULL if the
+     * source needs none. */
+    bool (*open)(const struct source_config *source,
+                 struct http_client *http,
+                 void **ret_session,
+                 struct error *err);
+
+    /* Probes the task and cuts it into partitions. Called by one thread per task; may block. The
+     * caller has initialised plan->arena and releases it. */
+    bool (*plan)(void *session,
+                 const struct source_config *source,
+                 struct http_client *http,
+                 const struct walk_request *request,
+                 struct plan *plan,
+                 struct error *err);
+
+    /* Starts a walk; no I/O. `partition` and `task` outlive it. */
+    struct walk *(*walk_open)(void *session,
+                              const struct source_config *source,
+                              const struct task_def *task,
+                              const struct partition *partition);
+
+    /* Fetches one page into `batch` (reset by the walk, finished on PAGE_READY; it may hold no
+     * row). PAGE_END comes without rows and only when the walk is proven complete. One thread at a
+     * time. */
+    enum page_result (*fetch)(struct walk *walk,
+                              struct http_client *http,
+                              struct row_batch *batch,
+                              struct error *err);
+
+    void (*proof)(const struct walk *walk, struct walk_proof *ret_proof);
+    void (*walk_close)(struct walk *walk); /* accepts NULL */
+
+    /* Says everything an operator should know about the source and the given tasks. Changes
+     * nothing. May block. */
+    void (*check)(const struct source_config *source,
+                  struct http_client *http,
+                  const struct task_def *const *tasks,
+                  size_t n_tasks,
+                  finding_sink sink,
+                  void *arg);
+
+    void (*close)(void *session, struct http_client *http);
+};
+
+/* NULL if no connector has this type. */
+const struct connector *connector_find(const char *source_type);
