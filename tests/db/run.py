@@ -1,0 +1,29 @@
+#!/usr/bin/env python3
+"""Runs test programs against one private PostgreSQL cluster: run.py PROGRAM...
+
+Every program runs, whatever the others do; the exit code is 1 if one failed. They find the cluster
+by FOZ_TEST_PGHOST and make databases of their own.
+"""
+import os
+import pathlib
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+import postgres  # noqa: E402
+
+
+def main() -> int:
+    failed = []
+    with postgres.Cluster(settings={"max_connections": "50"}) as cluster:
+        environment = dict(os.environ, FOZ_TEST_PGHOST=str(cluster.scratch))
+        for program in sys.argv[1:]:
+            command = [sys.executable, program] if program.endswith(".py") else [program]
+            if subprocess.run(command, env=environment, check=False).returncode != 0:
+                failed.append(program)
+    for program in failed:
+        print("failed: " + program, file=sys.stderr)
+    return 1 if failed else 0
+
+
+sys.exit(main())
