@@ -67,9 +67,10 @@ struct json *json_parse(struct str text, struct error *err)
         return NULL;
     }
     cJSON *root = cJSON_ParseWithLengthOpts(copy, text.len + 1, NULL, 1);
-    if (root == NULL) {
+    if (root == NULL) { /* releases without CVE-2023-26819's fix */
         (void)error_set(err, ERROR_DATA,
-                        "the document holds a number of more than 63 characters: shorten it");
+                        "this release of cJSON reads no number of more than 63 characters: shorten "
+                        "it or update cJSON");
         return NULL;
     }
     if (holds_infinity(root)) {

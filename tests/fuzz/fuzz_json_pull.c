@@ -152,7 +152,7 @@ static const struct token *claim_same_tree(const struct token *token, const cJSO
     return token;
 }
 
-/* cJSON reads a number of at most 63 characters. */
+/* Older releases of cJSON read a number of at most 63 characters. */
 static bool holds_long_number(const struct tokens *tokens)
 {
     for (size_t i = 0; i < tokens->n_items; i++) {
