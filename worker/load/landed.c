@@ -211,8 +211,8 @@ check_key(struct db *db, const struct task_def *task, struct error *faults, stru
         db_query(db,
                  "SELECT string_agg(quote_literal(a.attname), ', ' ORDER BY k.n)"
                  "  FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid"
-                 "  JOIN pg_namespace n ON n.oid = c.relnamespace,"
-                 "  LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, n)"
+                 "  JOIN pg_namespace n ON n.oid = c.relnamespace"
+                 "  CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, n)"
                  "  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum"
                  " WHERE i.indisprimary AND n.nspname = $1 AND c.relname = $2",
                  DB_PARAMS(task->source_type, task->name), err);
