@@ -240,6 +240,30 @@ static void add_shown_value(struct buf *out, const struct cell *cell)
     }
 }
 
+/* The record as far as its cells tell, for sources whose pages are decoded in place. */
+static void add_cells_as_payload(struct buf *out, const struct task_def *task, const struct cell *cells)
+{
+    buf_add_char(out, '{');
+    for (size_t i = 0; i < task->n_columns; i++) {
+        const struct cell *cell = &cells[i];
+        if (cell->kind == CELL_ABSENT) {
+            continue;
+        }
+        buf_add_c(out, out->len > 1 ? "," : "");
+        buf_add_json_string(out, str_from(task->columns[i].part == 0 ? shown_name(task, i)
+                                                                     : task->columns[i].name));
+        buf_add_char(out, ':');
+        if (cell->kind == CELL_TEXT) {
+            buf_add_json_string(out, cell->text);
+        } else if (cell->kind == CELL_NULL) {
+            buf_add_c(out, "null");
+        } else {
+            buf_add_str(out, cell->text);
+        }
+    }
+    buf_add_char(out, '}');
+}
+
 static bool reject_record(struct row_batch *batch,
                           const struct cell *cells,
                           size_t column,
@@ -258,6 +282,12 @@ static bool reject_record(struct row_batch *batch,
     struct buf key CLEANUP(buf_release) = {0};
     buf_init(&key, batch->rejects.limit);
     row_record_key(batch->task, cells, &key);
+    struct buf shown CLEANUP(buf_release) = {0};
+    buf_init(&shown, batch->rejects.limit);
+    if (payload.len == 0) {
+        add_cells_as_payload(&shown, batch->task, cells);
+        payload = buf_str(&shown);
+    }
     return row_batch_reject(batch, buf_str(&key), reason.ptr, payload, err);
 }
 
