@@ -214,7 +214,7 @@ class Check(FozTest):
         self.assertIn("cmdb_ci_network_link", self.findings({FAILED, CONFIGURATION}))
 
     def test_an_empty_or_hidden_table_is_named(self):
-        self.sim.do(control.fault("denied_table", table="task_time_worked", count="blind"))
+        self.sim.do(control.deny("task_time_worked"))
         text = self.findings({COMPLETE, FAILED, RIGHTS, PARTIAL})
         self.assertRegex(text, r"task_time_worked")
 
@@ -231,11 +231,11 @@ class Check(FozTest):
         self.assert_copies("incident")
 
     def test_a_wrong_time_zone_of_the_account_is_named(self):
-        self.sim.do(control.fault("user_time_zone", zone="America/Sao_Paulo", offset_minutes=-180))
+        self.sim.do(control.fault("user_time_zone", seconds=-3 * 3600))
         self.assertRegex(self.findings({COMPLETE, PARTIAL, FAILED, CONFIGURATION}), r"(?i)time zone")
 
     def test_a_restricted_basic_login_and_mfa_are_explained(self):
-        self.sim.do(control.fault("mfa_401"))
+        self.sim.do(control.fault("unauthorized_401", mode="mfa"))
         self.assertRegex(self.findings(RIGHTS), r"MFA")
 
     def test_an_unmigrated_database_is_a_finding(self):
@@ -294,11 +294,11 @@ class Load(FozTest):
         self.load("incidents", "--mode", "full", expect=HELD)  # 77, 69, 1, 4, 3: held goes first
         execution = self.database.last_execution()
         self.assertEqual({"held", "partial"}, {row["status"] for row in self.database.tasks(execution["id"]).values()} - {"success"})
-        self.sim.do(control.fault("status_500", table="task_time_worked"))
+        self.sim.do(control.fault("error_500", table="task_time_worked"))
         self.load("incidents", "--mode", "full", expect=FAILED)
 
     def test_busy_without_waiting_is_75(self):
-        self.sim.do(control.fault("latency", ms=300))
+        self.sim.do(control.latency(300))
         program = self.start_worker("load", "incidents", "--mode", "full")
         wait_until(lambda: (self.database.last_execution() or {}).get("status") == "running", "a run begins")
         self.worker("load", "incidents", "--no-wait", expect=BUSY)
@@ -307,7 +307,7 @@ class Load(FozTest):
         self.worker("load", "incidents", "--no-wait", expect=COMPLETE)
 
     def test_a_second_load_waits_its_turn(self):
-        self.sim.do(control.fault("latency", ms=150))
+        self.sim.do(control.latency(150))
         programs = [self.start_worker("load", "incidents", "--mode", "full") for _ in range(3)]
         self.assertEqual([0, 0, 0], [program.wait(120) for program in programs], [program.err()[-500:] for program in programs])
         self.assertEqual("0", self.database.one(
@@ -315,7 +315,7 @@ class Load(FozTest):
             "AND a.started_at < b.finished_at AND b.started_at < a.finished_at"))
 
     def test_different_loads_run_side_by_side(self):
-        self.sim.do(control.fault("latency", ms=150))
+        self.sim.do(control.latency(150))
         programs = [self.start_worker("load", name, "--mode", "full") for name in ("incidents", "configurations")]
         self.assertEqual([0, 0], [program.wait(120) for program in programs])
         self.sim.do(control.clear_faults())

@@ -20,7 +20,7 @@ class Crash(FozTest):
         super().setUp()
         # Small pages, and a source that takes its time: there is a middle to be interrupted in.
         self.set_source(page_size=100, parallel=2)
-        self.sim.do(control.fault("latency", ms=15))
+        self.sim.do(control.latency(15))
 
     def next_run_is_exact(self):
         self.sim.do(control.clear_faults())

@@ -38,7 +38,7 @@ class Daemon(FozTest):
         return wait_until(lambda: (row := self.execution(identity))["status"] in END and row, f"execution {identity} ends", timeout_s)
 
     def slow_down(self, milliseconds=150):
-        self.sim.do(control.fault("latency", ms=milliseconds))
+        self.sim.do(control.latency(milliseconds))
 
     def start_daemon(self):
         program = self.start_worker("run")

@@ -36,13 +36,22 @@ def fault(kind, **options):
     return {"fault": {"kind": kind, **options}}
 
 
-def hide(table, *identities):
-    """Row rules: these rows are counted but not shown."""
-    return fault("hidden_rows", table=table, sys_ids=list(identities))
+def hide(table, every=10):
+    """Row rules: every n-th row is counted but not shown."""
+    return fault("acl_rows", table=table, every=every)
+
+
+def deny(table, count="blind"):
+    """No right to read the table: no rows; the count is blind to that, or zero."""
+    return fault("acl_all", table=table, mode="" if count == "blind" else count)
 
 
 def hide_field(table, field):
-    return fault("hidden_field", table=table, field=field)
+    return fault("acl_fields", table=table, field=field)
+
+
+def latency(milliseconds):
+    return fault("delay", seconds=milliseconds / 1000)
 
 
 def clear_faults():

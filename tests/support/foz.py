@@ -4,12 +4,10 @@ FOZ_BUILD names the build directory (default: build in the checkout). Each test 
 a simulator of its own; whatever a test starts ends with it.
 """
 
-import contextlib
+import base64
 import json
 import os
 import re
-import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -211,6 +209,13 @@ class Sim(Program):
         if reply.status != 200:
             raise AssertionError(f"no truth for {table}: {reply}")
         return [json.loads(line) for line in reply.body.split(b"\n") if line]
+
+    def shown(self, table):
+        """What the loading account can see of a table."""
+        token = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        reply = http("GET", f"{self.url}/servicenow/api/now/v2/table/{table}?sysparm_fields=sys_id&sysparm_limit=1000000"
+                     "&sysparm_query=ORDERBYsys_id", headers={"Authorization": f"Basic {token}", "Accept": "application/json"})
+        return reply.json()["result"]
 
 
 # --- truth against target -------------------------------------------------------------------------
@@ -462,20 +467,17 @@ class FozTest(unittest.TestCase):
 
     def start_api(self):
         """Starts foz-api on free ports; self.api_url and self.admin_url lead to it."""
-        ports = free_port(), free_port()
-        self.config["api"] = {"listen": f"127.0.0.1:{ports[0]}", "admin_listen": f"127.0.0.1:{ports[1]}",
+        self.config["api"] = {"listen": "127.0.0.1:0", "admin_listen": "127.0.0.1:0",
                               "rate_limit": {"per_minute": 60000, "burst": 1000}}
         self.write_config()
         program = Program([API, "serve", "-c", self.config_path], self.folder, self._name("foz-api"), self.env)
         self._programs.append(program)
-        self.api_url, self.admin_url = (f"http://127.0.0.1:{port}" for port in ports)
 
-        def answers():
+        def announced():
             if not program.is_running():
                 raise AssertionError(f"foz-api ended with code {program.process.returncode}: {program.err()[-3000:]}")
-            with contextlib.suppress(OSError):
-                return http("GET", self.api_url + "/healthz").status == 200
-        wait_until(answers, "foz-api answers")
+            return re.findall(r"http://127\.0\.0\.1:\d+", program.out())
+        self.api_url, self.admin_url = wait_until(announced, "foz-api says where it listens")[:2]
         return program
 
     def create_key(self, name="tests", scopes=("dash.read", "dash.admin", "dash.observability")):
