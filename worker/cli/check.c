@@ -156,7 +156,7 @@ static void check_source(struct findings *findings,
     size_t n = 0;
     const struct task_def **tasks = enabled_tasks(config, source, &n);
     struct http_client *client =
-        http_client_new(hub->sources[index], (size_t)config->worker.page_memory_bytes);
+        http_client_new(hub->sources[index], stop, (size_t)config->worker.page_memory_bytes);
     connector->check(source, client, tasks, n, add_finding, findings);
     http_client_free(client);
     xfree(tasks);

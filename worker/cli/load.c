@@ -58,6 +58,23 @@ static int check_requests(const struct args *args,
     return EXIT_COMPLETE;
 }
 
+/* A secret that is missing is a matter of the configuration: said before anything begins. */
+static int check_secrets(const struct config *config,
+                         const struct hub *hub,
+                         const struct load_order *orders,
+                         size_t n)
+{
+    for (size_t i = 0; i < config->n_sources; i++) {
+        for (size_t k = 0; k < n; k++) {
+            if (hub->sources[i] == NULL &&
+                strcmp(config->sources[i].type, orders[k].load->source_type) == 0) {
+                return session_fail(&hub->errors[i]);
+            }
+        }
+    }
+    return EXIT_COMPLETE;
+}
+
 static int run_requests(const struct args *args,
                         struct foreground *foreground,
                         const struct load_request *requests,
@@ -108,7 +125,10 @@ int command_load(const struct args *args)
         hub_init(&hub, &config, foreground.stop);
         foreground.hub = &hub;
         load_progress_init(&foreground.progress);
-        code = run_requests(args, &foreground, requests, orders);
+        code = check_secrets(&config, &hub, orders, args->n_names);
+        if (code == EXIT_COMPLETE) {
+            code = run_requests(args, &foreground, requests, orders);
+        }
         hub_release(&hub);
         signals_stop(signals);
         stop_free(foreground.stop);

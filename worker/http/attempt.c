@@ -96,8 +96,8 @@ enter(struct sending *sending, struct limiter_permit *permit, struct error *err)
     struct http_client *client = sending->client;
     struct limiter *limiter = &client->source->limiter;
 
-    switch (
-        limiter_enter(limiter, sending->not_before_us, permit, &client->counters.throttled_us)) {
+    switch (limiter_enter(limiter, client->stop, sending->not_before_us, permit,
+                          &client->counters.throttled_us)) {
     case LIMITER_ADMITTED:
         return SENDING_DONE;
     case LIMITER_STOPPED:

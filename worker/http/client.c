@@ -9,17 +9,19 @@
 #define URL_LIMIT_BYTES    ((size_t)64 * 1024)
 #define HEADER_VALUE_BYTES ((size_t)64 * 1024)
 
-struct http_client *http_client_new(struct http_source *source, size_t max_response_bytes)
+struct http_client *
+http_client_new(struct http_source *source, struct stop *stop, size_t max_response_bytes)
 {
     struct http_client *client = XNEW(struct http_client);
     const struct transport_options options = {
         .connect_timeout_us = source->config->connect_timeout_us,
         .ca_file = source->config->ca_file,
         .source = source->config->name,
-        .stop = source->stop,
+        .stop = stop != NULL ? stop : source->stop,
     };
 
     client->source = source;
+    client->stop = stop;
     client->transport = source->seams.transport_open(source->seams.transport_arg, &options);
     headers_init(&client->answer.headers);
     buf_init(&client->answer.body, max_response_bytes);

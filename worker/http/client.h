@@ -33,7 +33,10 @@ void http_source_free(struct http_source *source); /* after its clients; accepts
 
 struct http_client;
 
-struct http_client *http_client_new(struct http_source *source, size_t max_response_bytes);
+/* `stop` ends this client's waits and transfers too (a child of the source's: one execution can be
+ * cancelled while others go on); NULL = the source's alone. */
+struct http_client *
+http_client_new(struct http_source *source, struct stop *stop, size_t max_response_bytes);
 void http_client_free(struct http_client *client); /* accepts NULL */
 
 struct http_header {

@@ -67,6 +67,7 @@ static enum obstacle find_obstacle(struct limiter *limiter,
 }
 
 enum limiter_result limiter_enter(struct limiter *limiter,
+                                  struct stop *stop,
                                   int64_t not_before_us,
                                   struct limiter_permit *ret_permit,
                                   int64_t *throttled_us)
@@ -79,7 +80,7 @@ enum limiter_result limiter_enter(struct limiter *limiter,
         int64_t now_us = wait_clock_now_us(limiter->clock);
         int64_t until_us = 0;
 
-        if (stop_is_requested(limiter->stop)) {
+        if (stop_is_requested(limiter->stop) || stop_is_requested(stop)) {
             return LIMITER_STOPPED;
         }
         if (saw_breaker && limiter->breaker.openings != openings_seen) {

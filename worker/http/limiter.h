@@ -49,8 +49,10 @@ struct limiter_permit {
 };
 
 /* Waits for admission, and in any case until not_before_us (this lane's own backoff). Adds the time
- * spent in the source's silence to *throttled_us. Blocks. */
+ * spent in the source's silence to *throttled_us. `stop` (may be NULL) ends the wait like the
+ * limiter's own. Blocks. */
 enum limiter_result limiter_enter(struct limiter *limiter,
+                                  struct stop *stop,
                                   int64_t not_before_us,
                                   struct limiter_permit *ret_permit,
                                   int64_t *throttled_us);

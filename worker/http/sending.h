@@ -8,6 +8,7 @@
 
 struct http_client {
     struct http_source *source;
+    struct stop *stop; /* of this client, NULL = the source's alone */
     struct http_transport transport;
     struct transport_answer answer;
     struct http_counters counters;

@@ -423,7 +423,7 @@ static bool merge_all(struct merge *merge, struct error *err)
         !count_staged(merge, err) || !count_scope(merge, err) ||
         !ask_number(merge,
                     "SELECT count(*) FROM (SELECT FROM {table} t"
-                    " WHERE t.\"source\" = {source} LIMIT 1) some",
+                    " WHERE t.\"source\" = {source} LIMIT 1) landed",
                     &n, err)) {
         return false;
     }

@@ -41,7 +41,7 @@ static struct http_client *ready_client(struct lane_state *state, const struct t
 {
     struct http_client **client = &state->clients[task->source_index];
     if (*client == NULL) {
-        *client = http_client_new(state->lane->http_sources[task->source_index],
+        *client = http_client_new(state->lane->http_sources[task->source_index], state->board->stop,
                                   (size_t)state->board->config->worker.page_memory_bytes);
     }
     return *client;

@@ -147,8 +147,8 @@ static void open_sources(struct load_running *running)
             continue;
         }
         struct error err = ERROR_INIT;
-        running->session_clients[s] =
-            http_client_new(running->hub->sources[s], (size_t)config->worker.page_memory_bytes);
+        running->session_clients[s] = http_client_new(running->hub->sources[s], running->stop,
+                                                      (size_t)config->worker.page_memory_bytes);
         if (!task->connector->open(task->source, running->session_clients[s], &running->sessions[s],
                                    &err)) {
             fail_tasks_of(running, s, &err);

@@ -31,7 +31,7 @@ static inline void set_up_with(struct fixture *f,
 
     f->source = http_source_new_with(&f->config, 4, f->stop, &seams, &f->err);
     assert_non_null(f->source);
-    f->client = http_client_new(f->source, 1 << 20);
+    f->client = http_client_new(f->source, NULL, 1 << 20);
 }
 
 #define SET_UP(f, ...)                                                                             \

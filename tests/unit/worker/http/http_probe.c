@@ -190,7 +190,7 @@ static bool run(struct probe *probe, char **paths, int n_paths)
         print_error(&err);
         return false;
     }
-    struct http_client *client = http_client_new(source, (size_t)probe->max_bytes);
+    struct http_client *client = http_client_new(source, NULL, (size_t)probe->max_bytes);
 
     if (probe->stop_after_ms > 0) {
         thread_start(&stopper, "stopper", stop_later, probe);

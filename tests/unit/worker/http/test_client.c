@@ -188,7 +188,7 @@ static void client_silences_the_other_lanes_too(void **state)
 
     (void)state;
     SET_UP(&f, {.status = 200, .headers = "Retry-After: 20"}, {.status = 200});
-    struct http_client *other = http_client_new(f.source, 1 << 20);
+    struct http_client *other = http_client_new(f.source, NULL, 1 << 20);
 
     assert_true(get(&f));
     assert_true(http_send(other, &request, &response, &err));

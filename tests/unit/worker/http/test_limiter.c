@@ -36,7 +36,7 @@ static void tear_down(struct fixture *fixture)
 
 static enum limiter_result enter(struct fixture *fixture, struct limiter_permit *permit)
 {
-    return limiter_enter(&fixture->limiter, INT64_MIN, permit, &fixture->throttled_us);
+    return limiter_enter(&fixture->limiter, NULL, INT64_MIN, permit, &fixture->throttled_us);
 }
 
 struct crowd {
@@ -54,7 +54,7 @@ static void *take_turns(void *arg)
         struct limiter_permit permit = {0};
         int64_t throttled_us = 0;
 
-        if (limiter_enter(&crowd->fixture.limiter, INT64_MIN, &permit, &throttled_us) !=
+        if (limiter_enter(&crowd->fixture.limiter, NULL, INT64_MIN, &permit, &throttled_us) !=
             LIMITER_ADMITTED) {
             return NULL;
         }
@@ -181,8 +181,8 @@ static void *wait_in_line(void *arg)
     int64_t throttled_us = 0;
 
     atomic_store(&waiter->started, true);
-    atomic_store(&waiter->result,
-                 (int)limiter_enter(&waiter->fixture->limiter, INT64_MIN, &permit, &throttled_us));
+    atomic_store(&waiter->result, (int)limiter_enter(&waiter->fixture->limiter, NULL, INT64_MIN,
+                                                     &permit, &throttled_us));
     return NULL;
 }
 
