@@ -1,5 +1,3 @@
-#include "tests/db/support.h"
-
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,6 +5,7 @@
 
 #include "common/base/clock.h"
 #include "common/io/db_copy.h"
+#include "tests/db/support.h"
 
 static void expect_failure(struct db *db, const char *sql, enum error_code code, const char *state)
 {
@@ -37,10 +36,9 @@ static void messages_never_quote_values(void **state)
     struct db *db CLEANUP(db_closep) = support_open("postgres");
     support_run(db, "CREATE TEMP TABLE secret (id text PRIMARY KEY, n int CHECK (n < 5))");
     support_run(db, "INSERT INTO secret VALUES ('hunter2', 1)");
-    const char *bad[] = {"INSERT INTO secret VALUES ('hunter2', 2)",
-                         "INSERT INTO secret VALUES ('x', 'hunter2')",
-                         "INSERT INTO secret SELECT 'hunter2', 9",
-                         "SELECT ('hunter2')::timestamptz"};
+    const char *bad[] = {
+        "INSERT INTO secret VALUES ('hunter2', 2)", "INSERT INTO secret VALUES ('x', 'hunter2')",
+        "INSERT INTO secret SELECT 'hunter2', 9", "SELECT ('hunter2')::timestamptz"};
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         struct error err = ERROR_INIT;
         assert_false(db_execute(db, bad[i], DB_NO_PARAMS, NULL, &err));
@@ -265,8 +263,8 @@ static void an_export_can_be_stopped(void **state)
     struct db *db CLEANUP(db_closep) = support_open("postgres");
     struct error err = ERROR_INIT;
     int n = 0;
-    assert_ok(db_copy_out(db, "COPY (SELECT generate_series(1, 100000000)) TO STDOUT",
-                          count_to_ten, &n, &err),
+    assert_ok(db_copy_out(db, "COPY (SELECT generate_series(1, 100000000)) TO STDOUT", count_to_ten,
+                          &n, &err),
               err);
     assert_int_equal(n, 10);
     assert_int_equal(support_number(db, "SELECT 42"), 42);

@@ -1,9 +1,8 @@
-#include "tests/db/support.h"
-
 #include <pthread.h>
 #include <string.h>
 
 #include "schema/embedded.h"
+#include "tests/db/support.h"
 #include "worker/load/migrate.h"
 
 static int make_database(void **state)
@@ -175,7 +174,8 @@ static void a_contradicting_table_is_a_fault_that_names_all_of_it(void **state)
     assert_int_equal(support_number(db, "SELECT count(*) FROM pg_attribute WHERE attname = 'n' AND "
                                         "attrelid = '\"Odd type\".things'::regclass"),
                      0);
-    support_run(db, "DROP TABLE \"Odd type\".pairs; CREATE VIEW \"Odd type\".pairs AS SELECT 1 AS a");
+    support_run(db,
+                "DROP TABLE \"Odd type\".pairs; CREATE VIEW \"Odd type\".pairs AS SELECT 1 AS a");
     struct error err = ERROR_INIT;
     assert_false(migrate_run(db, &config, false, &plan, &err));
 }

@@ -160,6 +160,16 @@ static bool deduplicate(struct merge *merge, struct error *err)
     return n == 0 || run(merge, delete_duplicates, &merge->result.duplicates, err);
 }
 
+static bool fail_rows(
+    const struct merge *merge, int64_t n, int64_t expected, const char *what, struct error *err)
+{
+    return error_set(err, ERROR_BUG,
+                     "%" PRId64 " rows of %s.%s were %s where %" PRId64
+                     " should have been: did a trigger or somebody else write to the table? remove "
+                     "it and load again",
+                     n, merge->sql.task->source_type, merge->sql.task->name, what, expected);
+}
+
 static bool drop_old_delta(struct merge *merge, struct error *err)
 {
     return db_script(merge->db, "DROP TABLE IF EXISTS pg_temp.delta", err);
@@ -202,7 +212,14 @@ static bool merge_into_nothing(struct merge *merge, struct error *err)
     } else {
         ok = deduplicate(merge, err) && run(merge, insert_everything, &merge->result.inserted, err);
     }
-    return ok && run(merge, delta_of_everything, NULL, err);
+    if (!ok) {
+        return false;
+    }
+    int64_t expected = merge->result.staged - merge->result.duplicates;
+    if (merge->result.inserted != expected) {
+        return fail_rows(merge, merge->result.inserted, expected, "inserted", err);
+    }
+    return run(merge, delta_of_everything, NULL, err);
 }
 
 /* --- what differs --------------------------------------------------------------------------- */
@@ -345,11 +362,7 @@ static bool run_exactly(struct merge *merge,
     if (!run(merge, template, &n, err)) {
         return false;
     }
-    return n == expected ||
-           error_set(err, ERROR_BUG,
-                     "%" PRId64 " rows of %s.%s were %s where %" PRId64
-                     " should have been: did somebody else write to the table? load again",
-                     n, merge->sql.task->source_type, merge->sql.task->name, what, expected);
+    return n == expected || fail_rows(merge, n, expected, what, err);
 }
 
 static bool write_changed(struct merge *merge, struct error *err)
