@@ -283,6 +283,12 @@ static void read_task(struct option_reader *reader,
                                      .line = key->line};
     }
     options_read(reader, &task_table, node, where, draft);
+    for (size_t i = 0; i < N_TASK_PROPERTIES; i++) {
+        const struct yaml_node *given = yaml_find(node, task_property_names[i]);
+        if (given != NULL) {
+            draft->places[i] = (struct place){reader->file, given->line};
+        }
+    }
 }
 
 static void read_load(struct option_reader *reader,
@@ -437,7 +443,7 @@ static void check_load_of_task(struct option_reader *reader,
     for (size_t i = 0; i < drafts->n_loads && n < ARRAY_SIZE(names); i++) {
         names[n++] = drafts->loads[i].name;
     }
-    options_fault(reader, draft->line,
+    options_fault(reader, catalog_at_property(reader, draft, PROPERTY_LOAD),
                   "tasks.%s.load names \"%s\", which is no load of %s%s; declare it under loads",
                   draft->name, options_shown(reader, draft->load), draft->source_type,
                   load == NULL ? options_hint(reader, draft->load, names, n) : "");

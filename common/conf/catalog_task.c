@@ -14,6 +14,18 @@ struct columns {
 /* Columns that every PostgreSQL table has. */
 static const char *const system_columns[] = {"cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"};
 
+const char *const task_property_names[N_TASK_PROPERTIES] = {"load",     "key",    "version",
+                                                            "revision", "window", "indexes"};
+
+int catalog_at_property(struct option_reader *reader,
+                        const struct task_draft *draft,
+                        enum task_property property)
+{
+    const struct place *place = &draft->places[property];
+    reader->file = place->file != NULL ? place->file : draft->file;
+    return place->file != NULL ? place->line : draft->line;
+}
+
 int catalog_find_field(const struct task_def *task, const char *name)
 {
     for (size_t i = 0; i < task->n_fields; i++) {
@@ -200,7 +212,7 @@ static int value_column(const struct task_def *task, int field)
 
 /* What a property that names a field may point to. */
 struct role {
-    const char *property;
+    enum task_property property;
     const char *field; /* NULL: not given */
     unsigned types;    /* bit set of column types */
     const char *types_word;
@@ -214,21 +226,22 @@ static int resolve_role(struct option_reader *reader,
     if (role->field == NULL) {
         return -1;
     }
+    int line = catalog_at_property(reader, draft, role->property);
     int field = catalog_find_field(task, role->field);
     if (field < 0) {
         const char *names[TASK_MAX_FIELDS];
         for (size_t i = 0; i < task->n_fields; i++) {
             names[i] = task->fields[i].name;
         }
-        options_fault(reader, draft->line,
-                      "tasks.%s.%s names \"%s\", which is not among its fields%s", draft->name,
-                      role->property, options_shown(reader, role->field),
+        options_fault(reader, line, "tasks.%s.%s names \"%s\", which is not among its fields%s",
+                      draft->name, task_property_names[role->property],
+                      options_shown(reader, role->field),
                       options_hint(reader, role->field, names, task->n_fields));
         return -1;
     }
     if ((role->types & (1U << task->fields[field].type)) == 0) {
-        options_fault(reader, draft->line, "tasks.%s.%s names %s, which is %s; it must be %s",
-                      draft->name, role->property, role->field,
+        options_fault(reader, line, "tasks.%s.%s names %s, which is %s; it must be %s", draft->name,
+                      task_property_names[role->property], role->field,
                       column_type_name(task->fields[field].type), role->types_word);
     }
     return value_column(task, field);
@@ -240,16 +253,17 @@ resolve_roles(struct option_reader *reader, const struct task_draft *draft, stru
     const unsigned instants = 1U << COLUMN_TIMESTAMPTZ;
     const unsigned counters = 1U << COLUMN_INTEGER | 1U << COLUMN_BIGINT;
     const unsigned keys = counters | 1U << COLUMN_TEXT;
-    const struct role version = {"version", draft->version, instants, "timestamptz"};
-    const struct role revision = {"revision", draft->revision, counters, "integer or bigint"};
-    const struct role window = {"window", draft->window, instants | 1U << COLUMN_DATE,
+    const struct role version = {PROPERTY_VERSION, draft->version, instants, "timestamptz"};
+    const struct role revision = {PROPERTY_REVISION, draft->revision, counters,
+                                  "integer or bigint"};
+    const struct role window = {PROPERTY_WINDOW, draft->window, instants | 1U << COLUMN_DATE,
                                 "timestamptz or date"};
     task->version_column = resolve_role(reader, draft, task, &version);
     task->revision_column = resolve_role(reader, draft, task, &revision);
     task->window_column = resolve_role(reader, draft, task, &window);
     size_t *key_columns = options_alloc(reader, draft->n_key * sizeof(*key_columns));
     for (size_t i = 0; i < draft->n_key; i++) {
-        const struct role key = {"key", draft->key[i], keys, "text, integer or bigint"};
+        const struct role key = {PROPERTY_KEY, draft->key[i], keys, "text, integer or bigint"};
         int column = resolve_role(reader, draft, task, &key);
         key_columns[i] = column < 0 ? 0 : (size_t)column;
     }
@@ -270,7 +284,7 @@ static const char *resolve_index(struct option_reader *reader,
         struct str part = str_trim(str_cut(&rest, ','));
         const char *name = options_copy(reader, part.ptr, part.len);
         if (find_column(task->columns, task->n_columns, name) < 0) {
-            options_fault(reader, draft->line,
+            options_fault(reader, catalog_at_property(reader, draft, PROPERTY_INDEXES),
                           "tasks.%s.indexes names the column \"%s\", which the table does not have",
                           draft->name, options_shown(reader, name));
         }
@@ -299,7 +313,7 @@ static void check_complete(struct option_reader *reader, const struct task_draft
                       draft->name);
     }
     if (draft->revision != NULL && draft->version == NULL) {
-        options_fault(reader, draft->line,
+        options_fault(reader, catalog_at_property(reader, draft, PROPERTY_REVISION),
                       "tasks.%s has a revision but no version; name the change timestamp",
                       draft->name);
     }

@@ -21,6 +21,24 @@ struct field_draft {
     int line;
 };
 
+/* Properties that name fields or loads, and so can turn out wrong only when all is read. */
+enum task_property {
+    PROPERTY_LOAD,
+    PROPERTY_KEY,
+    PROPERTY_VERSION,
+    PROPERTY_REVISION,
+    PROPERTY_WINDOW,
+    PROPERTY_INDEXES,
+    N_TASK_PROPERTIES,
+};
+
+extern const char *const task_property_names[N_TASK_PROPERTIES];
+
+struct place {
+    const char *file;
+    int line;
+};
+
 struct task_draft {
     const char *name;
     const char *source_type;
@@ -40,7 +58,13 @@ struct task_draft {
     struct field_draft *fields; /* heap: xfree */
     size_t n_fields;
     size_t fields_capacity;
+    struct place places[N_TASK_PROPERTIES]; /* where each was given last */
 };
+
+/* Points the reader's faults at a property and returns its line. */
+int catalog_at_property(struct option_reader *reader,
+                        const struct task_draft *draft,
+                        enum task_property property);
 
 /* One more field of the configuration, and where it stands. */
 struct extra_field {

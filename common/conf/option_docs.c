@@ -105,7 +105,8 @@ static void describe_rows(const struct option_table *table, struct buf *out)
     for (size_t i = 0; i < table->n_options; i++) {
         const struct option *option = &table->options[i];
         if (is_nested(option)) {
-            buf_addf(out, "| `%s` | mapping | | | %s |\n", option->name, option->help);
+            const char *needed = option->required ? "required" : "";
+            buf_addf(out, "| `%s` | mapping | %s | | %s |\n", option->name, needed, option->help);
             continue;
         }
         buf_addf(out, "| `%s` | %s | ", option->name, type_name(option));

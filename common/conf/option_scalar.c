@@ -282,9 +282,10 @@ void options_set_text(struct option_reader *reader,
     set_text(reader, &value, object);
 }
 
-static bool is_number_like(enum option_type type)
+/* A quoted "3" or "true" is text and not meant as a number; a duration or size has one reading. */
+static bool is_spoilt_by_quotes(enum option_type type)
 {
-    return strcmp(option_form(type), "text") != 0;
+    return type == OPTION_INTEGER || type == OPTION_FLOAT || type == OPTION_BOOLEAN;
 }
 
 void option_read_scalar(struct option_reader *reader,
@@ -305,7 +306,7 @@ void option_read_scalar(struct option_reader *reader,
         options_fault(reader, node->line, "%s has no value; write one or remove the key", where);
         return;
     }
-    if (node->quoted && is_number_like(option->type)) {
+    if (node->quoted && is_spoilt_by_quotes(option->type)) {
         options_fault(reader, node->line, "%s is quoted text; write %s without quotes", where,
                       option_form(option->type));
         return;

@@ -1,0 +1,99 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/conf/catalog_task.h"
+#include "tests/unit/common/conf/conf_files.h"
+
+static void assert_name(const char *type, const char *field, bool full, const char *expected)
+{
+    struct arena arena;
+    arena_init(&arena, 1 << 20);
+    struct option_reader reader = {.arena = &arena};
+    assert_string_equal(catalog_column_name(&reader, type, field, full), expected);
+    arena_release(&arena);
+}
+
+static void servicenow_names_stay(void **state)
+{
+    (void)state;
+    assert_name("servicenow", "sys_id", false, "sys_id");
+    assert_name("servicenow", "caller_id.email", false, "caller_id_email");
+    assert_name("servicenow", "u_Site", false, "u_site");
+    assert_name("servicenow", "u-x", false, "u_x");
+}
+
+static void names_of_ours_get_a_prefix(void **state)
+{
+    (void)state;
+    assert_name("servicenow", "source", false, "sn_source");
+    assert_name("servicenow", "etl_id", false, "sn_etl_id");
+    assert_name("glpi", "source", false, "glpi_source");
+    assert_name("azure_devops", "Custom.Source", false, "ado_source");
+    assert_name("servicenow", "sources", false, "sources");
+    assert_name("servicenow", "etl", false, "etl");
+}
+
+static void azure_names_lose_their_namespace(void **state)
+{
+    (void)state;
+    assert_name("azure_devops", "System.ChangedDate", false, "changed_date");
+    assert_name("azure_devops", "Microsoft.VSTS.Common.Priority", false, "priority");
+    assert_name("azure_devops", "System.Id", false, "id");
+    assert_name("azure_devops", "System.IterationID", false, "iteration_id");
+    assert_name("azure_devops", "Custom.HTTPStatusCode", false, "http_status_code");
+    assert_name("azure_devops", "System.AreaLevel1", false, "area_level1");
+    assert_name("azure_devops", "Title", false, "title");
+    assert_name("azure_devops", "Custom.", false, "custom_");
+}
+
+static void a_clash_keeps_the_namespace(void **state)
+{
+    (void)state;
+    assert_name("azure_devops", "Custom.Priority", true, "custom_priority");
+    assert_name("azure_devops", "Microsoft.VSTS.Common.Priority", true,
+                "microsoft_vsts_common_priority");
+}
+
+static void the_second_of_two_equal_azure_names_keeps_its_namespace(void **state)
+{
+    (void)state;
+    CLEANUP(conf_files_release) struct conf_files files;
+    CLEANUP(catalog_release) struct catalog catalog;
+    struct error err = ERROR_INIT;
+    conf_files_init(&files);
+    const char *const paths[] = {
+        conf_files_write(&files, "azure.yaml",
+                         "source_type: azure_devops\n"
+                         "loads: {items: {}}\n"
+                         "tasks:\n"
+                         "  thing:\n"
+                         "    load: items\n"
+                         "    key: [System.Id, System.Rev]\n"
+                         "    fields: {System.Id: bigint, System.Rev: integer,\n"
+                         "             Microsoft.VSTS.Common.Priority: integer,\n"
+                         "             Custom.Priority: text}\n")};
+    assert_true(catalog_load(&catalog, paths, 1, NULL, &err));
+    const struct task_def *task = catalog_task(&catalog, "azure_devops", "thing");
+    assert_int_equal(task->n_key_columns, 2);
+    assert_string_equal(task->columns[task->key_columns[1]].name, "rev");
+    assert_string_equal(task->columns[2].name, "priority");
+    assert_string_equal(task->columns[3].name, "custom_priority");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(servicenow_names_stay),
+        cmocka_unit_test(names_of_ours_get_a_prefix),
+        cmocka_unit_test(azure_names_lose_their_namespace),
+        cmocka_unit_test(a_clash_keeps_the_namespace),
+        cmocka_unit_test(the_second_of_two_equal_azure_names_keeps_its_namespace),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
