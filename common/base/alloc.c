@@ -68,6 +68,7 @@ char *xstrndup(const char *text, size_t len)
 
 char *xasprintf(const char *format, ...)
 {
+    assert(format != NULL); /* gcc's sanitizer builds doubt it */
     va_list args;
     va_start(args, format);
     va_list measured;

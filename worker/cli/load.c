@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include "common/base/alloc.h"
+#include "common/base/log.h"
+#include "common/base/random.h"
 #include "worker/cli/commands.h"
 #include "worker/cli/foreground.h"
 #include "worker/cli/session.h"
@@ -22,10 +24,21 @@ static const char *requester(char *out, size_t size)
     return out;
 }
 
+/* A W3C trace id of our own, so that log lines and rows of one command can be found together. */
+static void make_trace_id(char out[33])
+{
+    unsigned char bytes[16];
+    random_bytes(bytes, sizeof(bytes));
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        (void)snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+    }
+}
+
 /* All requests are checked before the first begins. */
 static int check_requests(const struct args *args,
                           const struct config *config,
                           const char *who,
+                          const char *trace_id,
                           struct load_request *requests,
                           struct load_order *orders)
 {
@@ -48,6 +61,7 @@ static int check_requests(const struct args *args,
             .allow_mass_delete = args->allow_mass_delete,
             .trigger = trigger,
             .requested_by = who,
+            .trace_id = trace_id,
         };
         struct error err = ERROR_INIT;
         if (!load_request_check(config, &requests[i], &orders[i], &err)) {
@@ -111,10 +125,12 @@ int command_load(const struct args *args)
         return code;
     }
     char who[256];
+    char trace_id[33];
     struct load_request *requests = xcalloc(args->n_names, sizeof(*requests));
     struct load_order *orders = xcalloc(args->n_names, sizeof(*orders));
     struct foreground foreground = {.config = &config, .no_wait = args->no_wait};
-    code = check_requests(args, &config, requester(who, sizeof(who)), requests, orders);
+    make_trace_id(trace_id);
+    code = check_requests(args, &config, requester(who, sizeof(who)), trace_id, requests, orders);
     if (code == EXIT_COMPLETE) {
         code = session_database(&config, true, &foreground.owner);
     }
@@ -125,6 +141,9 @@ int command_load(const struct args *args)
         hub_init(&hub, &config, foreground.stop);
         foreground.hub = &hub;
         load_progress_init(&foreground.progress);
+        if (foreground.progress.enabled && config.log_level == LOG_LEVEL_INFO) {
+            log_configure(LOG_LEVEL_WARN, config.log_format); /* the progress line tells the rest */
+        }
         code = check_secrets(&config, &hub, orders, args->n_names);
         if (code == EXIT_COMPLETE) {
             code = run_requests(args, &foreground, requests, orders);

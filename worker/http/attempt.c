@@ -35,7 +35,7 @@ fetch_token(void *arg, struct str form, struct oauth_exchange *exchange, struct 
 
 static struct credential_wire wire_of(struct http_client *client)
 {
-    return (struct credential_wire){.fetch = fetch_token, .arg = client};
+    return (struct credential_wire){.fetch = fetch_token, .arg = client, .stop = client->stop};
 }
 
 /* Puts method and path in front. */

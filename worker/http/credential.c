@@ -282,13 +282,14 @@ fly(struct credential *credential, const struct credential_wire *wire, struct er
     return fetched;
 }
 
-/* With the lock held: waits for the renewal another lane has under way and shares its outcome. */
-static bool await_flight(struct credential *credential, struct error *err)
+/* With the lock held: waits until the renewal another lane has under way has ended. */
+static bool
+await_flight(struct credential *credential, const struct credential_wire *wire, struct error *err)
 {
     uint64_t flight = credential->flights;
 
     while (credential->flights == flight) {
-        if (stop_is_requested(credential->stop)) {
+        if (stop_is_requested(credential->stop) || stop_is_requested(wire->stop)) {
             return error_set(err, ERROR_CANCELLED,
                              "stopped while waiting for a new OAuth token of %.*s",
                              STR_ARG(credential->host));
@@ -296,18 +297,27 @@ static bool await_flight(struct credential *credential, struct error *err)
         credential->clock->wait(credential->clock->arg, &credential->changed, &credential->lock,
                                 WAIT_FOREVER_US);
     }
-    if (error_is_set(&credential->landing)) {
-        *err = credential->landing;
-        return false;
-    }
     return true;
 }
 
-/* With the lock held. */
+/* With the lock held: renews, or shares what the lane that is renewing brings home. */
 static bool
 renew_once(struct credential *credential, const struct credential_wire *wire, struct error *err)
 {
-    return credential->in_flight ? await_flight(credential, err) : fly(credential, wire, err);
+    while (credential->in_flight) {
+        if (!await_flight(credential, wire, err)) {
+            return false;
+        }
+        if (!error_is_set(&credential->landing)) {
+            return true;
+        }
+        /* That lane was stopped, this one was not: its turn. */
+        if (credential->landing.code != ERROR_CANCELLED) {
+            *err = credential->landing;
+            return false;
+        }
+    }
+    return fly(credential, wire, err);
 }
 
 static bool is_due(const struct credential *credential)

@@ -37,6 +37,7 @@ struct credential {
 struct credential_wire {
     bool (*fetch)(void *arg, struct str form, struct oauth_exchange *exchange, struct error *err);
     void *arg;
+    struct stop *stop; /* of the caller, beside the credential's own; may be NULL */
 };
 
 /* Resolves every secret of the method, for ERROR_CONFIG to name a missing or unusable one. All

@@ -210,6 +210,12 @@ void board_failed(struct board *board,
     condition_broadcast(&board->changed);
 }
 
+bool board_has_failed(struct board *board, const struct task_run *task)
+{
+    MUTEX_GUARD(&board->mutex);
+    return error_is_set(&task->error);
+}
+
 void board_count(struct board *board, struct task_run *task, const struct task_counters *delta)
 {
     MUTEX_GUARD(&board->mutex);

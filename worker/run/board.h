@@ -154,6 +154,9 @@ void board_failed(struct board *board,
                   const struct error *err,
                   bool *ret_is_last);
 
+/* Has another lane failed on it, so that going on is of no use? */
+bool board_has_failed(struct board *board, const struct task_run *task);
+
 /* Adds a page's or a client's costs. */
 void board_count(struct board *board, struct task_run *task, const struct task_counters *delta);
 

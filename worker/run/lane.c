@@ -236,6 +236,9 @@ static bool do_walk(struct lane_state *state,
         if (stop_is_requested(state->board->stop)) {
             (void)error_set(err, ERROR_CANCELLED, "stopped before the task was complete");
             result = PAGE_ERROR;
+        } else if (board_has_failed(state->board, task)) {
+            (void)error_set(err, ERROR_CANCELLED, "another part of the task failed");
+            result = PAGE_ERROR;
         } else {
             result = do_page(state, task, walk, shape, err);
         }

@@ -55,7 +55,9 @@ policy_execution_status(const struct task_report *tasks, size_t n_tasks, enum st
     bool is_cut_short =
         has_status(tasks, n_tasks, TASK_QUEUED) || has_status(tasks, n_tasks, TASK_RUNNING) ||
         has_status(tasks, n_tasks, TASK_INTERRUPTED) || has_status(tasks, n_tasks, TASK_CANCELLED);
-    if (stopped != STOP_NONE && is_cut_short) {
+    /* Without the connection that owns the execution tasks fail for no reason of their own. */
+    bool is_lost = stopped == STOP_LOST && has_status(tasks, n_tasks, TASK_FAILED);
+    if (stopped != STOP_NONE && (is_cut_short || is_lost)) {
         return stopped == STOP_CANCELLED ? TASK_CANCELLED : TASK_INTERRUPTED;
     }
 
