@@ -1,0 +1,52 @@
+#include "tests/sim/sim_clock.h"
+
+#include "common/base/clock.h"
+
+static int64_t now_locked(const struct sim_clock *clock)
+{
+    if (!clock->running) {
+        return clock->shown_us;
+    }
+    return clock->shown_us + (clock_monotonic_us() - clock->since_us);
+}
+
+void sim_clock_init(struct sim_clock *clock, int64_t start_us, bool running)
+{
+    mutex_init(&clock->lock);
+    clock->shown_us = start_us;
+    clock->since_us = clock_monotonic_us();
+    clock->running = running;
+}
+
+void sim_clock_release(struct sim_clock *clock)
+{
+    mutex_release(&clock->lock);
+}
+
+int64_t sim_clock_now_us(struct sim_clock *clock)
+{
+    MUTEX_GUARD(&clock->lock);
+    return now_locked(clock);
+}
+
+void sim_clock_set(struct sim_clock *clock, int64_t to_us)
+{
+    MUTEX_GUARD(&clock->lock);
+    clock->shown_us = to_us;
+    clock->since_us = clock_monotonic_us();
+}
+
+void sim_clock_advance(struct sim_clock *clock, int64_t by_us)
+{
+    MUTEX_GUARD(&clock->lock);
+    clock->shown_us = now_locked(clock) + by_us;
+    clock->since_us = clock_monotonic_us();
+}
+
+void sim_clock_run(struct sim_clock *clock, bool running)
+{
+    MUTEX_GUARD(&clock->lock);
+    clock->shown_us = now_locked(clock);
+    clock->since_us = clock_monotonic_us();
+    clock->running = running;
+}
