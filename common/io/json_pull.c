@@ -75,11 +75,9 @@ static bool in_object(const struct json_pull *pull)
 static ALWAYS_INLINE void end_value(struct json_pull *pull, char *behind)
 {
     pull->cursor = behind;
-    if (in_object(pull)) {
-        pull->state = STATE_AFTER_MEMBER;
-    } else {
-        pull->state = pull->depth > 0 ? STATE_AFTER_ELEMENT : STATE_AFTER_ROOT;
-    }
+    pull->state = in_object(pull)   ? STATE_AFTER_MEMBER
+                  : pull->depth > 0 ? STATE_AFTER_ELEMENT
+                                    : STATE_AFTER_ROOT;
 }
 
 static const char *container_name(const struct json_pull *pull)
@@ -96,19 +94,6 @@ COLD static enum json_token refuse_value(struct json_pull *pull, char *at, struc
         return refuse(pull, at, "expected a value, found a byte order mark: strip it first", err);
     }
     return refuse_unexpected(pull, at, "a value", container_name(pull), err);
-}
-
-/* The first byte behind a run of valid sequences; stands still on an invalid one. */
-static char *skip_utf8(char *cursor)
-{
-    while ((unsigned char)*cursor >= 0x80) {
-        size_t len = utf8_sequence_len(cursor);
-        if (len == 0) {
-            return cursor;
-        }
-        cursor += len;
-    }
-    return cursor;
 }
 
 /* `at` is a byte that no string may hold as it is. */
@@ -132,6 +117,22 @@ COLD static enum json_token refuse_string_byte(struct json_pull *pull, char *at,
     }
     (void)snprintf(why, sizeof(why), "a string holds invalid UTF-8, starting with 0x%02x", lead);
     return refuse(pull, at, why, err);
+}
+
+/* The first byte behind a run of UTF-8 sequences, NULL with err set if none is valid at `cursor` or
+ * the run ends in an invalid one. */
+static char *pass_utf8(struct json_pull *pull, char *cursor, struct error *err)
+{
+    size_t len;
+    do {
+        len = utf8_sequence_len(cursor);
+        cursor += len;
+    } while (len > 0 && (unsigned char)*cursor >= 0x80);
+    if (len == 0) {
+        (void)refuse_string_byte(pull, cursor, err);
+        return NULL;
+    }
+    return cursor;
 }
 
 static int hex_digit(char byte)
@@ -316,6 +317,29 @@ end_string(struct json_pull *pull, char *behind, bool is_name, struct error *err
     return JSON_NAME;
 }
 
+/* A string while its escapes are replaced where it lies. */
+struct rewrite {
+    char *out;       /* end of what is final */
+    const char *run; /* begin of what follows it and needs no change */
+};
+
+/* The byte behind the escape at `cursor`, NULL with err set. `rewrite` is NULL to only check it. */
+static char *
+pass_escape(struct json_pull *pull, char *cursor, struct rewrite *rewrite, struct error *err)
+{
+    struct escape escape;
+    if (!read_escape(pull, cursor, &escape, err)) {
+        return NULL;
+    }
+    if (rewrite != NULL) {
+        rewrite->out = move_run(rewrite->out, rewrite->run, cursor);
+        memcpy(rewrite->out, escape.bytes, escape.len);
+        rewrite->out += escape.len;
+        rewrite->run = escape.after;
+    }
+    return escape.after;
+}
+
 /* The rest of a string that begins at `begin` and whose byte at `cursor` needs a closer look.
  * It ends the token itself, so that the short way through json_pull_next calls nothing. */
 static enum json_token read_hard_string(struct json_pull *pull,
@@ -325,32 +349,19 @@ static enum json_token read_hard_string(struct json_pull *pull,
                                         bool in_place,
                                         struct error *err)
 {
-    char *out = begin;       /* end of what is final */
-    const char *run = begin; /* begin of what follows it and needs no change */
+    struct rewrite rewrite;
+    rewrite.out = begin;
+    rewrite.run = begin;
     while (*cursor != '"') {
-        if (*cursor == '\\') {
-            struct escape escape;
-            if (!read_escape(pull, cursor, &escape, err)) {
-                return JSON_ERROR;
-            }
-            if (in_place) {
-                out = move_run(out, run, cursor);
-                memcpy(out, escape.bytes, escape.len);
-                out += escape.len;
-                run = escape.after;
-            }
-            cursor = escape.after;
-        } else {
-            char *behind = skip_utf8(cursor);
-            if (behind == cursor || (unsigned char)*behind >= 0x80) {
-                return refuse_string_byte(pull, behind, err);
-            }
-            cursor = behind;
+        cursor = *cursor == '\\' ? pass_escape(pull, cursor, in_place ? &rewrite : NULL, err)
+                                 : pass_utf8(pull, cursor, err);
+        if (cursor == NULL) {
+            return JSON_ERROR;
         }
         cursor = find_special(cursor, pull->end);
     }
-    out = move_run(out, run, cursor);
-    pull->text = (struct str){begin, (size_t)(out - begin)};
+    char *text_end = move_run(rewrite.out, rewrite.run, cursor);
+    pull->text = (struct str){begin, (size_t)(text_end - begin)};
     return end_string(pull, cursor + 1, is_name, err);
 }
 

@@ -48,9 +48,9 @@ static inline char *find_special(char *cursor, const char *end)
         __m128i special = _mm_subs_epi8(block, _mm_set1_epi8(0x20));
         special = _mm_or_si128(special, _mm_cmpeq_epi8(block, _mm_set1_epi8('"')));
         special = _mm_or_si128(special, _mm_cmpeq_epi8(block, _mm_set1_epi8('\\')));
-        int mask = _mm_movemask_epi8(special);
+        unsigned mask = (unsigned)_mm_movemask_epi8(special);
         if (mask != 0) {
-            return cursor + __builtin_ctz((unsigned)mask);
+            return cursor + (unsigned)__builtin_ctz(mask);
         }
         cursor += 16;
     }

@@ -46,7 +46,7 @@ static const char *const date_fields[] = {
 };
 
 /* What one page's long texts are made of. */
-static const char *const ascii_words[] = {"printer", "VPN",    "does not", "respond", "\"error\"\n",
+static const char *const ascii_words[] = {"printer", "VPN",    "does not", "respond", "again.\n",
                                           "since",   "monday", "folder",   "user's",  "laptop"};
 static const char *const italian_words[] = {"è",      "più",     "perché", "l'utente", "città",
                                             "accede", "qualità", "non",    "stampa",   "già"};
