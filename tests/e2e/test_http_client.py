@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The HTTP client on a real loopback wire, against a server that misbehaves on purpose.
 
-usage: test_http_client.py PATH_TO_HTTP_PROBE [unittest arguments]
+FOZ_BUILD names the build directory whose http_probe is driven (default: build in the checkout).
 """
 
 import base64
@@ -11,14 +11,15 @@ import os
 import socket
 import ssl
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 import unittest
 import urllib.parse
 
-PROBE = None
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.abspath(os.environ.get("FOZ_BUILD", os.path.join(ROOT, "build")))
+PROBE = os.path.join(BUILD, "tests", "unit", "worker", "http", "http_probe")
 
 
 class Server:
@@ -419,5 +420,4 @@ class Tls(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    PROBE = sys.argv.pop(1)
     unittest.main()

@@ -13,6 +13,7 @@ struct endpoint {
     atomic_int n_calls;
     atomic_bool is_held; /* an answer waits until this is false */
     enum error_code fails_with;
+    enum error_code fails_once_with; /* the first call only */
     bool refuses_refresh;
     int64_t expires_in_us;
     char last_form[512];
@@ -29,6 +30,9 @@ static bool fetch(void *arg, struct str form, struct oauth_exchange *exchange, s
     (void)snprintf(endpoint->last_form, sizeof(endpoint->last_form), "%.*s", STR_ARG(form));
     if (endpoint->fails_with != ERROR_NONE) {
         return error_set(err, endpoint->fails_with, "no token");
+    }
+    if (call == 1 && endpoint->fails_once_with != ERROR_NONE) {
+        return error_set(err, endpoint->fails_once_with, "no token");
     }
     if (endpoint->refuses_refresh &&
         str_contains_nocase(form, STR_LITERAL("grant_type=refresh_token"))) {
@@ -57,7 +61,7 @@ static void set_up(struct fixture *fixture, struct auth_config auth)
     (void)setenv("FOZ_TEST_SECRET", "p&ss w\xc3\xb6rd", 1);
     fake_clock_init(&fixture->clock);
     fixture->stop = stop_new(NULL);
-    fixture->wire = (struct credential_wire){fetch, &fixture->endpoint};
+    fixture->wire = (struct credential_wire){fetch, &fixture->endpoint, NULL};
     assert_true(credential_init(&fixture->credential, &fixture->auth, STR_LITERAL("acme.example"),
                                 &fixture->clock.clock, fixture->stop, &err));
 }
@@ -334,6 +338,51 @@ static void credential_waiting_for_another_lane_ends_with_a_stop(void **state)
     tear_down(&fixture);
 }
 
+static void credential_waiting_ends_with_the_stop_of_its_own_execution(void **state)
+{
+    struct fixture fixture;
+    struct stop *own = stop_new(NULL);
+    struct thread thread = {0};
+    struct error err = ERROR_INIT;
+    struct buf value;
+    uint64_t generation = 0;
+
+    (void)state;
+    set_up(&fixture, oauth_password);
+    const struct credential_wire stopped_wire = {fetch, &fixture.endpoint, own};
+    struct lane lane = {.fixture = &fixture};
+
+    buf_init(&value, 4096);
+    atomic_store(&fixture.endpoint.is_held, true);
+    thread_start(&thread, "lane", run_lane, &lane);
+    while (atomic_load(&fixture.endpoint.n_calls) == 0) {
+        (void)sched_yield();
+    }
+    stop_request(own, STOP_CANCELLED);
+    assert_false(credential_get(&fixture.credential, &stopped_wire, &value, &generation, &err));
+    assert_int_equal(err.code, ERROR_CANCELLED);
+    atomic_store(&fixture.endpoint.is_held, false);
+    thread_join(&thread);
+    assert_true(lane.ok);
+    buf_release(&value);
+    stop_free(own);
+    tear_down(&fixture);
+}
+
+static void credential_does_not_share_the_stop_of_another_execution(void **state)
+{
+    struct fixture fixture;
+    struct lane lanes[2];
+
+    (void)state;
+    set_up(&fixture, oauth_password);
+    fixture.endpoint.fails_once_with = ERROR_CANCELLED;
+    run_two(&fixture, 0, lanes);
+    assert_int_equal(lanes[0].ok + lanes[1].ok, 1);
+    assert_int_equal(atomic_load(&fixture.endpoint.n_calls), 2);
+    tear_down(&fixture);
+}
+
 static void credential_renews_a_static_secret_only_if_it_changed(void **state)
 {
     struct fixture fixture;
@@ -369,6 +418,8 @@ int main(void)
         cmocka_unit_test(credential_is_fetched_by_one_of_two_lanes),
         cmocka_unit_test(credential_shares_a_failed_renewal),
         cmocka_unit_test(credential_waiting_for_another_lane_ends_with_a_stop),
+        cmocka_unit_test(credential_waiting_ends_with_the_stop_of_its_own_execution),
+        cmocka_unit_test(credential_does_not_share_the_stop_of_another_execution),
         cmocka_unit_test(credential_renews_a_static_secret_only_if_it_changed),
     };
 

@@ -237,6 +237,23 @@ static void limiter_ends_every_wait_within_200_ms_of_a_stop(void **state)
     stop_free(stop);
 }
 
+static void limiter_stops_one_lane_and_leaves_the_source_open(void **state)
+{
+    struct fixture fixture;
+    struct limiter_permit permit = {0};
+    struct stop *own = stop_new(NULL);
+
+    (void)state;
+    set_up(&fixture, 1, 0);
+    stop_request(own, STOP_CANCELLED);
+    assert_int_equal(
+        limiter_enter(&fixture.limiter, own, INT64_MIN, &permit, &fixture.throttled_us),
+        LIMITER_STOPPED);
+    assert_int_equal(enter(&fixture, &permit), LIMITER_ADMITTED);
+    stop_free(own);
+    tear_down(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -247,6 +264,7 @@ int main(void)
         cmocka_unit_test(limiter_waits_for_the_breaker_and_sends_a_probe),
         cmocka_unit_test(limiter_tells_waiters_that_the_probe_failed),
         cmocka_unit_test(limiter_ends_every_wait_within_200_ms_of_a_stop),
+        cmocka_unit_test(limiter_stops_one_lane_and_leaves_the_source_open),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
