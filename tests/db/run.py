@@ -9,14 +9,16 @@ import pathlib
 import subprocess
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "support"))
 import postgres  # noqa: E402
 
 
 def main() -> int:
     failed = []
     with postgres.Cluster(settings={"max_connections": "50"}) as cluster:
-        environment = dict(os.environ, FOZ_TEST_PGHOST=str(cluster.scratch))
+        environment = dict(os.environ, FOZ_TEST_PGHOST=str(cluster.scratch),
+                           FOZ_TEST_ROLES_SQL=str(ROOT / "deploy" / "roles.sql"))
         for program in sys.argv[1:]:
             command = [sys.executable, program] if program.endswith(".py") else [program]
             if subprocess.run(command, env=environment, check=False).returncode != 0:

@@ -733,6 +733,51 @@ static void a_trigger_that_swallows_rows_is_found_out(void **state)
     assert_int_equal(err.code, ERROR_BUG);
 }
 
+/* The file of roles, as the runner names it. */
+static void create_roles(struct db *db)
+{
+    const char *path = getenv("FOZ_TEST_ROLES_SQL");
+    assert_non_null(path);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    char text[16384];
+    size_t n = fread(text, 1, sizeof(text) - 1, file);
+    text[n] = '\0';
+    assert_int_equal(fclose(file), 0);
+    support_run(db, text);
+    support_run(db, text); /* it may be run again */
+}
+
+static void a_worker_that_owns_no_table_can_do_every_load(void **state)
+{
+    struct fixture *fixture = *state;
+    create_roles(fixture->db);
+    support_run(fixture->db, "GRANT USAGE ON SCHEMA \"Odd type\" TO foz_worker;"
+                             "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "
+                             "\"Odd type\" TO foz_worker; SET ROLE foz_worker");
+    begin_load(fixture, "s");
+    stage_many(fixture, 0, 51000, "x");
+    merge(fixture, MERGE_DELETE_MISSING);
+    expect(fixture, "i51000 u0 =0 d0 x0 r0");
+    begin_load(fixture, "s");
+    stage_many(fixture, 1, 51000, "y");
+    STAGE(fixture, "z", "bad", "u", "w", "many", MAY_1, "1");
+    merge(fixture, MERGE_DELETE_MISSING);
+    expect(fixture, "i1 u50999 =0 d1 x0 r1");
+    struct error err = ERROR_INIT;
+    int64_t dropped = 0;
+    assert_ok(staging_drop(fixture->db, fixture->staging, &err), err);
+    assert_ok(staging_sweep(fixture->db, &dropped, &err), err);
+    assert_false(db_script(fixture->db, "DROP TABLE \"Odd type\".things", &err));
+    assert_int_equal(err.code, ERROR_DENIED);
+    support_run(fixture->db, "SET ROLE foz_api; SELECT ops.enqueue('a', 'full', NULL, NULL, '{}', "
+                             "'api', 'me', NULL, NULL); SELECT FROM ops.execution_log");
+    error_clear(&err);
+    assert_false(db_script(fixture->db, "DELETE FROM ops.execution_log", &err));
+    assert_int_equal(err.code, ERROR_DENIED);
+    support_run(fixture->db, "RESET ROLE");
+}
+
 #define TEST(claim) cmocka_unit_test_setup_teardown(claim, make_fixture, drop_fixture)
 
 int main(void)
@@ -766,6 +811,7 @@ int main(void)
         TEST(staging_names_never_meet_however_long),
         TEST(a_wrong_row_count_stages_nothing),
         TEST(a_trigger_that_swallows_rows_is_found_out),
+        TEST(a_worker_that_owns_no_table_can_do_every_load),
     };
     return cmocka_run_group_tests_name("merge", tests, NULL, NULL);
 }
