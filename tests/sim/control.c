@@ -49,18 +49,30 @@ void control_free(struct control *control)
     }
 }
 
+/* A text is an instant or "now"; an object has "set", "advance" or "run". */
 static bool set_clock(struct control *control, const struct json *value, struct error *err)
 {
-    const char *text = json_string(value);
+    const char *advance = json_find_string(value, "advance");
+    const struct json *set = json_find(value, "set");
+    const char *text = json_string(set != NULL ? set : value);
     int64_t us;
 
+    if (json_find(value, "run") != NULL) {
+        sim_clock_run(control->parts.clock, json_bool(json_find(value, "run"), true));
+        return true;
+    }
+    if (advance != NULL && sim_duration_parse(str_from(advance), &us)) {
+        sim_clock_advance(control->parts.clock, us);
+        return true;
+    }
     if (text != NULL && strcmp(text, "now") == 0) {
         sim_clock_set(control->parts.clock, clock_wall_us());
         return true;
     }
     if (text == NULL || !instant_parse_rfc3339(str_from(text), &us)) {
         return error_set(err, ERROR_DATA,
-                         "clock: must be an instant like \"2016-03-24T18:40:00Z\" or \"now\"");
+                         "clock: must be an instant like \"2016-03-24T18:40:00Z\", \"now\", or an "
+                         "object with set, advance (\"90s\") or run");
     }
     sim_clock_set(control->parts.clock, us);
     return true;
@@ -143,6 +155,10 @@ static bool run_member(struct control *control,
     }
     if (strcmp(name, "reset") == 0) {
         reset(control);
+        return true;
+    }
+    if (strcmp(name, "clear_requests") == 0) {
+        drop_plans(control);
         return true;
     }
     if (strcmp(name, "reset_counters") == 0) {

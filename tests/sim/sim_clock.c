@@ -50,3 +50,26 @@ void sim_clock_run(struct sim_clock *clock, bool running)
     clock->since_us = clock_monotonic_us();
     clock->running = running;
 }
+
+bool sim_duration_parse(struct str text, int64_t *ret_us)
+{
+    static const struct {
+        const char *suffix;
+        int64_t unit_us;
+    } units[] = {{"ms", US_PER_MS}, {"s", US_PER_S},   {"m", US_PER_MIN},
+                 {"h", US_PER_H},   {"d", US_PER_DAY}, {"", US_PER_S}};
+
+    int64_t number;
+
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        struct str suffix = str_from(units[i].suffix);
+
+        if (str_ends_with(text, suffix) &&
+            str_to_int64((struct str){text.ptr, text.len - suffix.len}, -1000000000, 1000000000,
+                         &number)) {
+            *ret_us = number * units[i].unit_us;
+            return true;
+        }
+    }
+    return false;
+}

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/base/str.h"
 #include "common/base/thread.h"
 
 /*
@@ -22,4 +23,6 @@ void sim_clock_release(struct sim_clock *clock);
 int64_t sim_clock_now_us(struct sim_clock *clock); /* wall time of the simulation */
 void sim_clock_set(struct sim_clock *clock, int64_t to_us);
 void sim_clock_advance(struct sim_clock *clock, int64_t by_us);
+/* "3s", "4m", "2h", "1d", or plain seconds; may be negative. */
+bool sim_duration_parse(struct str text, int64_t *ret_us);
 void sim_clock_run(struct sim_clock *clock, bool running);

@@ -264,6 +264,9 @@ static bool read_set(struct change *change, const struct json *set, struct error
         int column = table_column(change->table, str_from(name));
         struct buf text CLEANUP(buf_release) = {0};
 
+        if (column < 0 && strcmp(name, "visible_after") == 0) {
+            continue;
+        }
         if (column < 0) {
             return error_set(err, ERROR_DATA, "set: table %s has no column %s", change->table->name,
                              name);
@@ -338,17 +341,33 @@ target_row(struct servicenow *sn, struct change *change, const struct json *what
     return true;
 }
 
+/* Named "set", or as in an insert "values". */
+static const struct json *values_of(const struct json *what)
+{
+    const struct json *set = json_find(what, "set");
+
+    return set != NULL ? set : json_find(what, "values");
+}
+
 static int64_t visible_at(struct servicenow *sn,
                           const struct change *change,
                           const struct json *what,
                           int64_t now_s)
 {
     const struct json *late = json_find(what, "visible_after_s");
+    const char *text = json_find_string(what, "visible_after");
     int64_t seconds = 0;
+    int64_t us;
     double fault_seconds = 0;
 
     if (late != NULL && json_int64(late, &seconds)) {
         return now_s + seconds;
+    }
+    text = text != NULL || values_of(what) == NULL
+               ? text
+               : json_find_string(values_of(what), "visible_after");
+    if (text != NULL && sim_duration_parse(str_from(text), &us)) {
+        return now_s + us / US_PER_S;
     }
     if (fault_is_open(sn, FAULT_late_visible, str_from(change->table->name), &fault_seconds)) {
         return now_s + (int64_t)fault_seconds;
@@ -408,13 +427,11 @@ static bool mutate_one(struct servicenow *sn,
 {
     struct table *table = named_table(sn, what, err);
     struct change *change CLEANUP(free_changep) = XNEW(struct change);
-    const struct json *set = json_find(what, "set");
-    const struct json *values = json_find(what, "values");
 
     change->verb = verb;
     change->table = table;
     if (table == NULL || (verb != VERB_INSERT && !target_row(sn, change, what, err)) ||
-        !read_set(change, set != NULL ? set : values, err)) {
+        !read_set(change, values_of(what), err)) {
         return false;
     }
     if (verb == VERB_INSERT) {
@@ -457,8 +474,11 @@ static bool burst_one(struct servicenow *sn,
     change->verb = verb;
     change->table = table;
     change->id = id == NULL ? NULL : xstrdup(id);
-    if (verb != VERB_DELETE) {
+    if (verb != VERB_DELETE && values_of(what) == NULL) {
         burst_values(change, k);
+    }
+    if (!read_set(change, values_of(what), err)) {
+        return false;
     }
     if (verb == VERB_INSERT) {
         stamp_insert(sn, change, now_s);
@@ -496,7 +516,7 @@ mutate_burst(struct servicenow *sn, const struct json *what, struct buf *out, st
 {
     const char *kind = json_find_string(what, "kind");
     struct table *table = named_table(sn, what, err);
-    const struct json *wanted = json_find(what, "n");
+    const struct json *wanted = json_find(what, json_find(what, "n") != NULL ? "n" : "count");
     bool same_second = json_flag(what, "same_second", true);
     enum verb verb = kind == NULL || strcmp(kind, "update") == 0 ? VERB_UPDATE
                      : strcmp(kind, "insert") == 0               ? VERB_INSERT

@@ -155,8 +155,11 @@ static void answer_api(struct call *call)
 static bool uri_fits(struct call *call)
 {
     const struct fault *fault = drawn_find(&call->drawn, FAULT_uri_414);
-    int64_t most = fault != NULL ? fault->over : URI_MAX_BYTES;
+    int64_t most = URI_MAX_BYTES;
 
+    if (fault != NULL && !str_to_int64(str_from(fault->value), 0, URI_MAX_BYTES, &most)) {
+        most = 0;
+    }
     if ((int64_t)strlen(call->request->uri) <= most) {
         return true;
     }

@@ -110,7 +110,8 @@ static bool wait_for_session(struct call *call, struct sessions *sessions)
 }
 
 /* Lock held. */
-static bool wait_for_slot(struct call *call, struct sessions *sessions, int slots, int queue)
+static bool
+wait_for_slot(struct call *call, struct sessions *sessions, int64_t slots, int64_t queue)
 {
     int64_t since_us = clock_monotonic_us();
 
@@ -144,11 +145,18 @@ bool session_enter(struct call *call)
 {
     struct sessions *sessions = call->sn->sessions;
     const struct fault *fault = drawn_find(&call->drawn, FAULT_semaphores);
-    int slots = fault != NULL ? (int)fault->over : 4;
-    int queue = fault != NULL ? (int)fault->every : 50;
+    int64_t slots = 4;
+    int64_t queue = 50;
     bool session;
     bool slot = false;
 
+    if (fault != NULL) {
+        struct str rest = str_from(fault->value[0] != '\0' ? fault->value : "1/50");
+        struct str first = str_cut(&rest, '/');
+
+        (void)str_to_int64(first, 1, 1000, &slots);
+        (void)str_to_int64(rest, 0, 1000, &queue);
+    }
     mutex_lock(&sessions->lock);
     session = wait_for_session(call, sessions);
     if (session) {

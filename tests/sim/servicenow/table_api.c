@@ -137,6 +137,9 @@ static bool is_hidden(struct page *page, struct row *row)
     for (size_t i = 0; i < id.len; i++) {
         hash = store_mix(hash, (unsigned char)id.ptr[i]);
     }
+    if (page->hide->every > 1) {
+        return hash % (uint64_t)page->hide->every == 0;
+    }
     return (double)(hash % 1000000) < page->hide->share * 1e6;
 }
 
@@ -268,7 +271,7 @@ static int64_t total_count(struct page *page, const struct scan_request *scan)
         return 0;
     }
     if (!((page->hide != NULL && fault_mode_is(page->hide, "honest")) ||
-          (all != NULL && fault_mode_is(all, "honest")))) {
+          (all != NULL && all->mode[0] != '\0' && !fault_mode_is(all, "blind")))) {
         return scan_count(scan);
     }
     whole.offset = 0;
