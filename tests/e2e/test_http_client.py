@@ -275,7 +275,7 @@ class Misbehaviour(unittest.TestCase):
         self.assertEqual(self.counters["retries"], 1)
 
     def test_port_of_something_else_is_a_configuration_error(self):
-        self.assert_fails("/garbage", "config", "does not speak HTTP")
+        self.assert_fails("/garbage", "transient", "does not speak HTTP")
 
     def test_hang_ends_by_the_timeout(self):
         began = time.monotonic()
@@ -335,9 +335,9 @@ class Misbehaviour(unittest.TestCase):
         self.assertGreaterEqual(time.monotonic() - began, 1)
         self.assertGreaterEqual(self.counters["throttled_us"], 900_000)
 
-    def test_unknown_host_is_a_configuration_error(self):
+    def test_unknown_host_is_unreachable(self):
         host = "x" * 64 + ".invalid"  # no resolver asks the network for a label that long
-        self.assert_fails("/good", "config", "unknown host " + host, url="http://" + host)
+        self.assert_fails("/good", "transient", "unknown host " + host, url="http://" + host)
 
     def test_oauth_password_grant(self):
         secrets = {"PROBE_PASSWORD": "p&ss=w\u00f6rd", "PROBE_SECRET": "sec+ret"}

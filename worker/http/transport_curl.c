@@ -328,7 +328,7 @@ explain(const struct transport_curl *transport, CURLcode code, struct error *err
     switch ((int)code) {
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
-        error_set(err, ERROR_CONFIG,
+        error_set(err, ERROR_TRANSIENT,
                   "unknown host %.*s (%s); correct the source's url or this machine's DNS",
                   STR_ARG(host), words);
         return TRANSPORT_UNREACHABLE;
@@ -344,12 +344,12 @@ explain(const struct transport_curl *transport, CURLcode code, struct error *err
     case CURLE_SSL_CERTPROBLEM:
         return explain_tls(transport, code, err);
     case CURLE_SSL_CONNECT_ERROR: /* a wrong port, or a server that gave up during the handshake */
-        error_set(err, ERROR_CONFIG,
+        error_set(err, ERROR_TRANSIENT,
                   "no TLS connection to %.*s port %d (%s); does that port speak https?",
                   STR_ARG(host), port, words);
         return TRANSPORT_UNREACHABLE;
     case CURLE_UNSUPPORTED_PROTOCOL: /* the scheme is known to be good: it is the answer */
-        error_set(err, ERROR_CONFIG,
+        error_set(err, ERROR_TRANSIENT,
                   "%.*s port %d does not speak HTTP (%s); correct the source's url", STR_ARG(host),
                   port, words);
         return TRANSPORT_BROKEN;
