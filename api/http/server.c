@@ -223,15 +223,21 @@ static enum MHD_Result on_header(void *cls,
 }
 
 /*
- * libmicrohttpd 0.9 takes a bare CR or LF for the end of a line, stops reading a value at a NUL and
- * unfolds continuation lines, none of which can be seen in what it hands out. But it cuts the lines
- * in place, writing NULs over their ends: two NULs and then the next line is what CRLF leaves
- * behind, and anything else was a line that another reader may cut elsewhere.
+ * libmicrohttpd 0.9 takes a bare CR or LF for the end of a line, stops reading a value at a NUL,
+ * unfolds continuation lines, skips blanks in the request line and takes a line without a name
+ * (":...") for the end of the head: none of it can be seen in what it hands out, and all of it lets
+ * a proxy in front see other requests than we do. But it cuts the lines in place, writing NULs over
+ * their ends, and tells how long the head was: what CRLF leaves behind are two NULs between a value
+ * and the next name and two more at the end, and then the sizes add up. One form stays invisible, a
+ * line of ":" and a bare LF, which leaves the same NULs as an empty line: keep a proxy in front that
+ * refuses or repairs it (nginx does) where others may share its connections.
  */
-static bool lines_are_clean(const struct transaction *transaction, const char *version)
+static bool
+lines_are_clean(const struct transaction *transaction, const char *method, const char *version)
 {
     const struct request *request = &transaction->exchange.request;
-    if (transaction->raw_target + transaction->raw_target_len + 1 != version) {
+    const char *target_end = transaction->raw_target + transaction->raw_target_len;
+    if (method + strlen(method) + 1 != transaction->raw_target || target_end + 1 != version) {
         return false;
     }
     const char *end = version + strlen(version);
@@ -242,7 +248,10 @@ static bool lines_are_clean(const struct transaction *transaction, const char *v
         }
         end = header->value.ptr + header->value.len;
     }
-    return end[0] == '\0' && end[1] == '\0';
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(transaction->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    return end[0] == '\0' && end[1] == '\0' && info != NULL &&
+           info->header_size == (size_t)(end + 4 - method);
 }
 
 static enum MHD_Result send_answer(struct transaction *transaction)
@@ -331,7 +340,7 @@ on_head(struct transaction *transaction, const char *method, const char *version
                           REQUEST_HEADERS_MAX);
         return refuse(transaction, &problem);
     }
-    if (server->checks_lines && !lines_are_clean(transaction, version)) {
+    if (server->checks_lines && !lines_are_clean(transaction, method, version)) {
         (void)problem_set(&problem, 400, "bad_header",
                           "each line of the head must end with CRLF, hold no NUL and not be "
                           "continued on the next");
