@@ -79,10 +79,17 @@ const char *options_hint(struct option_reader *reader,
 
 const char *options_join(struct option_reader *reader, const char *where, const char *key)
 {
-    CLEANUP(buf_release) struct buf joined;
-    buf_init(&joined, 4096);
-    buf_addf(&joined, "%s%s%s", where, where[0] != '\0' ? "." : "", options_shown(reader, key));
-    return options_copy(reader, joined.ptr, joined.len);
+    const char *shown = options_shown(reader, key);
+    struct str head = str_from(where);
+    struct str tail = str_from(shown);
+    if (head.len == 0) {
+        return shown;
+    }
+    char *joined = options_alloc(reader, head.len + 1 + tail.len + 1);
+    memcpy(joined, head.ptr, head.len);
+    joined[head.len] = '.';
+    memcpy(joined + head.len + 1, tail.ptr, tail.len);
+    return joined;
 }
 
 /* "sources.snow.auth", and words for the top of the file. */

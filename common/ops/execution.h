@@ -17,8 +17,8 @@
 /* First key of the session advisory lock that proves ownership; the second is the execution id. */
 #define EXECUTION_LOCK_CLASS 1718581761
 
-#define EXECUTION_QUEUE_CHANNEL  "foz_queue"  /* NOTIFY: payload = execution id */
-#define EXECUTION_CANCEL_CHANNEL "foz_cancel" /* NOTIFY: payload = execution id */
+#define EXECUTION_QUEUE_CHANNEL  "foz_queue"      /* NOTIFY: payload = execution id */
+#define EXECUTION_CANCEL_CHANNEL "foz_cancel"     /* NOTIFY: payload = execution id */
 #define PROJECTION_CHANNEL       "foz_projection" /* NOTIFY: payload = "source task version" */
 
 enum load_mode { MODE_INCREMENTAL, MODE_WINDOW, MODE_FULL, MODE_RECONCILE, MODE_RETRY };
@@ -52,14 +52,18 @@ struct load_order {
     bool has_to;
     int64_t from_us;
     int64_t to_us;
-    char params[4096]; /* {"source":[...sorted],"task":[...sorted],"allow_mass_delete":true}, only what is set */
+    char params[4096]; /* {"source":[...sorted],"task":[...sorted],"allow_mass_delete":true}, only
+                          what is set */
 };
 
 /* Checks names, mode and dates against the configuration. The mode defaults to window when a date
  * is given, else incremental. ERROR_CONFIG names the bad value and the valid ones (nearest first):
  * unknown load, source, task or mode; source of another type; unreadable date; from >= to; dates
  * with a mode other than window; window without any date. An absent `to` means open-ended. */
-bool load_request_check(const struct config *config, const struct load_request *request, struct load_order *ret_order, struct error *err);
+bool load_request_check(const struct config *config,
+                        const struct load_request *request,
+                        struct load_order *ret_order,
+                        struct error *err);
 
 /* Queues or joins (ops.enqueue) and commits. */
 bool execution_enqueue(struct db *db,
@@ -69,7 +73,15 @@ bool execution_enqueue(struct db *db,
                        bool *ret_joined,
                        struct error *err);
 
-enum cancel_result { CANCEL_ERROR = -1, CANCEL_UNKNOWN, CANCEL_FINISHED, CANCEL_DONE, CANCEL_REQUESTED };
+enum cancel_result {
+    CANCEL_ERROR = -1,
+    CANCEL_UNKNOWN,
+    CANCEL_FINISHED,
+    CANCEL_DONE,
+    CANCEL_REQUESTED
+};
 
-/* A queued execution becomes cancelled at once (DONE), a running one is asked to stop (REQUESTED). */
-enum cancel_result execution_cancel(struct db *db, int64_t execution_id, const char *requested_by, struct error *err);
+/* A queued execution becomes cancelled at once (DONE), a running one is asked to stop (REQUESTED).
+ */
+enum cancel_result
+execution_cancel(struct db *db, int64_t execution_id, const char *requested_by, struct error *err);
