@@ -24,7 +24,8 @@ TROUBLE = [
     ("cut_chunk", {}),
     ("cut_chunk", {"share": 0.01}),
     ("partial_array", {}),
-    ("partial_array", {"mode": "string"}),
+    ("partial_array", {"mode": "object"}),
+    ("partial_array", {"mode": "comma"}),
     ("partial_array", {"mode": "invalid"}),
     ("slow_drip", {"rate": 50}),
     ("hang", {}),
@@ -43,7 +44,7 @@ LASTING = [
     ("forbidden_403", {"field": "sys_updated_on"}, {COMPLETE, FAILED, RIGHTS}),
     ("not_found_404", {}, {FAILED}),
     ("invalid_table", {}, {FAILED}),
-    ("uri_414", {}, {COMPLETE, FAILED}),
+    ("uri_414", {"over": 20}, {FAILED}),
     ("bad_value", {"field": "short_description", "mode": "lone_surrogate", "every": 50}, {FAILED, PARTIAL}),
     ("bad_value", {"field": "short_description", "mode": "bad_utf8", "every": 50}, {FAILED, PARTIAL}),
 ]
@@ -74,7 +75,7 @@ HARMLESS = [
     ("clock_skew", {"seconds": 7200}),
     ("clock_skew", {"seconds": -7200}),
     ("bad_value", {"field": "correlation_display", "mode": "extra", "every": 3}),
-    ("semaphores", {}),
+    ("semaphores", {"over": 1, "every": 1}),
 ]
 
 
@@ -253,13 +254,13 @@ class Faults(FozTest):
     def test_a_token_that_expires_in_the_middle_is_renewed(self):
         self.set_source(auth={"method": "oauth_password", "client_id": "foz-client", "client_secret": "env:FOZ_TEST_SECRET",
                               "username": "foz", "password": "env:FOZ_TEST_PASSWORD"})
-        self.env["FOZ_TEST_SECRET"] = "foz-secret"
+        self.env["FOZ_TEST_SECRET"] = "foz-client-secret"
         self.sim.do(control.fault("expire_tokens", table="incident", after=2, count=1))
         self.load("incidents", "--task", "incident")
         self.assert_copies("incident")
 
     def test_client_credentials_and_api_keys_work(self):
-        self.env["FOZ_TEST_SECRET"] = "foz-secret"
+        self.env["FOZ_TEST_SECRET"] = "foz-client-secret"
         self.set_source(auth={"method": "oauth_client_credentials", "client_id": "foz-client", "client_secret": "env:FOZ_TEST_SECRET"})
         self.load("incidents", "--task", "incident")
         self.assert_copies("incident")
@@ -270,7 +271,7 @@ class Faults(FozTest):
 
     def test_a_refused_or_short_lived_token(self):
         self.set_source(auth={"method": "oauth_client_credentials", "client_id": "foz-client", "client_secret": "env:FOZ_TEST_SECRET"})
-        self.env["FOZ_TEST_SECRET"] = "foz-secret"
+        self.env["FOZ_TEST_SECRET"] = "foz-client-secret"
         self.sim.do(control.fault("oauth_short_life", seconds=1))
         self.load("incidents", "--task", "incident")
         self.assert_copies("incident")

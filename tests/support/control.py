@@ -1,8 +1,10 @@
 """Commands of foz-sim's control interface, as data: post them, or let `on_request` do them later."""
 
 
-def insert(table, **values):
-    return {"insert": {"table": table, "values": values}}
+def insert(table, visible_after_s=0, **values):
+    """`visible_after_s`: the row shows only then, though its stamps are of now."""
+    late = {"visible_after_s": visible_after_s} if visible_after_s else {}
+    return {"insert": {"table": table, "values": values, **late}}
 
 
 def update(table, sys_id, **values):
@@ -19,31 +21,36 @@ def delete(table, sys_id):
     return {"delete": {"table": table, "sys_id": sys_id}}
 
 
-def burst(table, count, **values):
-    """Updates `count` rows within one second of the source's clock."""
-    return {"burst": {"table": table, "count": count, "values": values}}
+def burst(table, count, kind="update"):
+    """Updates, inserts or deletes `count` rows within one second of the source's clock."""
+    return {"burst": {"table": table, "n": count, "kind": kind}}
 
 
-def advance(duration):
-    return {"clock": {"advance": duration}}
+def advance(seconds):
+    return {"advance_s": seconds}
 
 
 def set_clock(instant):
-    return {"clock": {"set": instant}}
+    return {"clock": instant}
 
 
 def fault(kind, **options):
     return {"fault": {"kind": kind, **options}}
 
 
-def hide(table, every=10):
-    """Row rules: every n-th row is counted but not shown."""
-    return fault("acl_rows", table=table, every=every)
+def hide(table, share=0.1):
+    """Row rules: this share of the rows is counted but not shown."""
+    return fault("acl_rows", table=table, share=share)
+
+
+def hide_where(table, query):
+    """Row rules: the rows this query finds are counted but not shown."""
+    return fault("acl_rows", table=table, value=query)
 
 
 def deny(table, count="blind"):
-    """No right to read the table: no rows; the count is blind to that, or zero."""
-    return fault("acl_all", table=table, mode="" if count == "blind" else count)
+    """No right to read the table: no rows; the count is blind to that, or honest (zero)."""
+    return fault("acl_all", table=table, mode="honest" if count == "zero" else "")
 
 
 def hide_field(table, field):

@@ -4,6 +4,7 @@ FOZ_BUILD names the build directory (default: build in the checkout). Each test 
 a simulator of its own; whatever a test starts ends with it.
 """
 
+import atexit
 import base64
 import json
 import os
@@ -29,7 +30,7 @@ WORKER = os.path.join(BUILD, "worker", "foz-worker")
 API = os.path.join(BUILD, "api", "foz-api")
 SIM = os.path.join(BUILD, "tests", "sim", "foz-sim")
 SANITIZER = os.environ.get("FOZ_SANITIZER", "")
-PASSWORD = "foz"
+PASSWORD = "foz-secret"
 USER = "foz"
 
 # Exit codes of the worker, as documented.
@@ -197,7 +198,7 @@ class Sim(Program):
 
     def change(self, *commands):
         """do(), after which a minute passes: the changes are older than any visibility lag."""
-        return self.do(*commands, control.advance("1m"))[:-1]
+        return self.do(*commands, control.advance(60))[:-1]
 
     def state(self):
         return http("GET", self.url + "/_control/state").json()
@@ -335,10 +336,21 @@ def differences(database, task, truth, source="snow", key="sys_id", schema="serv
     return found
 
 
+_clusters = {}  # durable or not -> the process's cluster
+
+
+def shared_cluster(fsync):
+    """One cluster for all tests of a file; it ends with the process."""
+    if fsync not in _clusters:
+        _clusters[fsync] = postgres.Cluster(fsync=fsync).start()
+        atexit.register(_clusters[fsync].stop)
+    return _clusters[fsync]
+
+
 # --- the test case --------------------------------------------------------------------------------
 
 class FozTest(unittest.TestCase):
-    """A class shares one cluster; each test has its own simulator, database and configuration."""
+    """Each test has its own simulator, database and configuration."""
 
     tickets = 600
     seed = 7
@@ -352,8 +364,7 @@ class FozTest(unittest.TestCase):
         for program in (WORKER, API, SIM):
             if not os.path.exists(program):
                 raise AssertionError(f"{program} is missing: run meson compile -C {BUILD}")
-        cls.cluster = cls.enterClassContext(postgres.Cluster(fsync=cls.fsync))
-        cls._template = None
+        cls.cluster = shared_cluster(cls.fsync)
 
     def setUp(self):
         super().setUp()
@@ -401,15 +412,12 @@ class FozTest(unittest.TestCase):
 
     def _make_database(self):
         """A copy of a migrated template, which costs milliseconds."""
-        cls = type(self)
-        if cls._template is None:
-            name = f"template_{os.getpid()}"
-            self.cluster.createdb(name)
-            self.database = Database(self.cluster, name)
+        if not self.cluster.has_database("migrated"):
+            self.cluster.createdb("migrated")
+            self.database = Database(self.cluster, "migrated")
             self.reset_config()
             self.worker("migrate", expect=COMPLETE)
-            cls._template = name
-        url = self.cluster.createdb(template=cls._template)
+        url = self.cluster.createdb(template="migrated")
         return Database(self.cluster, urllib.parse.urlsplit(url).path.lstrip("/"))
 
     def reset_config(self, **overrides):
