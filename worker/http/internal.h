@@ -1,5 +1,6 @@
 #pragma once
 
+#include "common/conf/secret.h"
 #include "worker/http/client.h"
 #include "worker/http/credential.h"
 #include "worker/http/limiter.h"
@@ -18,6 +19,9 @@ struct http_seams {
 struct http_source {
     const struct source_config *config;
     struct url url;
+    struct auth_config auth; /* the configuration's with its names resolved */
+    struct secret username;
+    struct secret client_id;
     struct stop *stop;
     struct http_seams seams;
     struct limiter limiter;

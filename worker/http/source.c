@@ -2,6 +2,19 @@
 #include "worker/http/internal.h"
 #include "worker/http/transport_curl.h"
 
+/* User names and client ids may stand in the file as they are or be references like secrets. */
+static bool resolve_name(const char **name, struct secret *owner, struct error *err)
+{
+    if (*name == NULL) {
+        return true;
+    }
+    if (!secret_resolve_text(*name, owner, err)) {
+        return false;
+    }
+    *name = owner->value;
+    return true;
+}
+
 static bool source_init(struct http_source *source, int64_t max_in_flight, struct error *err)
 {
     const struct source_config *config = source->config;
@@ -9,7 +22,10 @@ static bool source_init(struct http_source *source, int64_t max_in_flight, struc
     if (!url_parse(str_from(config->url), &source->url, err)) {
         return error_wrap(err, "sources.%s.url", config->name);
     }
-    if (!credential_init(&source->credential, &config->auth, source->url.host, source->seams.clock,
+    source->auth = config->auth;
+    if (!resolve_name(&source->auth.username, &source->username, err) ||
+        !resolve_name(&source->auth.client_id, &source->client_id, err) ||
+        !credential_init(&source->credential, &source->auth, source->url.host, source->seams.clock,
                          source->stop, err)) {
         return error_wrap(err, "sources.%s", config->name);
     }
@@ -29,6 +45,8 @@ struct http_source *http_source_new_with(const struct source_config *config,
     source->stop = stop;
     source->seams = *seams;
     if (!source_init(source, max_in_flight, err)) {
+        secret_release(&source->username);
+        secret_release(&source->client_id);
         xfree(source);
         return NULL;
     }
@@ -55,6 +73,8 @@ void http_source_free(struct http_source *source)
     }
     limiter_release(&source->limiter);
     credential_release(&source->credential);
+    secret_release(&source->username);
+    secret_release(&source->client_id);
     xfree(source);
 }
 

@@ -402,12 +402,12 @@ static bool migrate_task(struct migration *migration,
     return ensure_indexes(migration, task, err) && ensure_trigger(migration, task, err);
 }
 
-bool landed_migrate(struct migration *migration, const struct catalog *catalog, struct error *err)
+bool landed_migrate(struct migration *migration, const struct config *config, struct error *err)
 {
     struct error faults = ERROR_INIT;
     const char *last_schema = "";
-    for (size_t i = 0; i < catalog->n_tasks; i++) {
-        const struct task_def *task = catalog->tasks[i];
+    for (size_t i = 0; i < config->catalog.n_tasks; i++) {
+        const struct task_def *task = config_landed_task(config, config->catalog.tasks[i]);
         if (strcmp(task->source_type, last_schema) != 0 &&
             !ensure_schema(migration, task->source_type, err)) {
             return false;

@@ -4,7 +4,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/error.h"
-#include "common/conf/catalog.h"
+#include "common/conf/config.h"
 #include "common/io/db.h"
 
 /*
@@ -28,7 +28,7 @@ bool migration_step(struct migration *migration,
                     ...) PRINTF_FORMAT(4, 5);
 
 /* ERROR_CONFIG lists the contradictions of all tables, cut to fit. */
-bool landed_migrate(struct migration *migration, const struct catalog *catalog, struct error *err);
+bool landed_migrate(struct migration *migration, const struct config *config, struct error *err);
 
 /* Appends the qualified, quoted name of a task's landed table. */
 void landed_table(struct buf *out, const struct task_def *task);

@@ -226,7 +226,7 @@ static bool apply_projections(struct migration *migration, struct error *err)
 static bool migrate_all(struct migration *migration, const struct config *config, struct error *err)
 {
     return check_server(migration->db, err) && apply_migrations(migration, err) &&
-           landed_migrate(migration, &config->catalog, err) && apply_projections(migration, err);
+           landed_migrate(migration, config, err) && apply_projections(migration, err);
 }
 
 bool migrate_run(
