@@ -43,6 +43,9 @@ static struct journal_route *find_route(struct journal *journal, struct str path
     if (slot == JOURNAL_ROUTES - 1) {
         snprintf(name, sizeof(name), "(others)");
     }
+    if (strcmp(route->name, name) != 0 || slot < JOURNAL_ROUTES - 1) {
+        memset(route, 0, sizeof(*route)); /* what was there is from before a reset */
+    }
     snprintf(route->name, sizeof(route->name), "%s", name);
     return route;
 }
