@@ -10,6 +10,7 @@ struct slot {
     struct str name;
     int value_column;   /* index in cells, -1 = none */
     int display_column; /* the same */
+    int extra_column;   /* the value once more, for the field the walk checks */
 };
 
 struct servicenow_reader {
@@ -21,6 +22,19 @@ struct servicenow_reader {
     size_t n_cells;
 };
 
+/* The field may be one of the task's: answers hold it once. */
+static void add_extra(struct servicenow_reader *reader, struct str name)
+{
+    size_t i = 0;
+    while (i < reader->n_slots && !str_equal(reader->slots[i].name, name)) {
+        i++;
+    }
+    if (i == reader->n_slots) {
+        reader->slots[reader->n_slots++] = (struct slot){name, -1, -1, -1};
+    }
+    reader->slots[i].extra_column = (int)reader->task->n_columns;
+}
+
 struct servicenow_reader *servicenow_reader_new(const struct task_def *task,
                                                 const char *extra_field)
 {
@@ -28,18 +42,17 @@ struct servicenow_reader *servicenow_reader_new(const struct task_def *task,
     reader->task = task;
     reader->n_cells = task->n_columns + 1;
     reader->cells = xcalloc(reader->n_cells, sizeof(*reader->cells));
-    reader->n_slots = task->n_fields + (extra_field != NULL ? 1 : 0);
-    reader->slots = xcalloc(reader->n_slots, sizeof(*reader->slots));
+    reader->n_slots = task->n_fields;
+    reader->slots = xcalloc(task->n_fields + 1, sizeof(*reader->slots));
     for (size_t i = 0; i < task->n_fields; i++) {
-        reader->slots[i] = (struct slot){str_from(task->fields[i].name), -1, -1};
+        reader->slots[i] = (struct slot){str_from(task->fields[i].name), -1, -1, -1};
     }
     for (size_t i = 0; i < task->n_columns; i++) {
         struct slot *slot = &reader->slots[task->columns[i].field];
         *(task->columns[i].part == 0 ? &slot->value_column : &slot->display_column) = (int)i;
     }
     if (extra_field != NULL) {
-        reader->slots[task->n_fields] =
-            (struct slot){str_from(extra_field), (int)task->n_columns, -1};
+        add_extra(reader, str_from(extra_field));
     }
     return reader;
 }
@@ -159,6 +172,9 @@ static bool read_value(struct servicenow_reader *reader,
     }
     if (slot->display_column >= 0) {
         reader->cells[slot->display_column] = display;
+    }
+    if (slot->extra_column >= 0) {
+        reader->cells[slot->extra_column] = value;
     }
     return true;
 }

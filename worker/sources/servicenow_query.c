@@ -163,6 +163,7 @@ static void add_fields(struct buf *out, const struct servicenow_page_request *re
     const struct task_def *task = request->task;
     buf_add_c(out, "&sysparm_fields=");
     size_t start = out->len;
+    bool has_extra = false;
     for (size_t i = 0; i < task->n_fields; i++) {
         bool wanted = !request->keys_only;
         for (size_t k = 0; k < task->n_key_columns && !wanted; k++) {
@@ -176,9 +177,11 @@ static void add_fields(struct buf *out, const struct servicenow_page_request *re
                 buf_add_char(out, ',');
             }
             buf_add_percent(out, str_from(task->fields[i].name), "");
+            has_extra = has_extra || (request->extra_field != NULL &&
+                                      strcmp(task->fields[i].name, request->extra_field) == 0);
         }
     }
-    if (request->extra_field != NULL) {
+    if (request->extra_field != NULL && !has_extra) {
         buf_add_char(out, ',');
         buf_add_percent(out, str_from(request->extra_field), "");
     }

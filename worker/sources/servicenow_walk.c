@@ -15,6 +15,7 @@
 #define GOOD_PAGES_BEFORE_GROWTH 8
 #define SPLIT_DEPTH_MAX          40
 #define RANGES_MAX               (16 * SPLIT_DEPTH_MAX)
+#define COUNT_TRIES_MAX          4
 #define NO_COUNT                 INT64_C(-1)
 
 struct key_range {
@@ -52,16 +53,21 @@ struct walk {
 
     int64_t page_size;
     int64_t page_size_max;
+    int64_t page_size_bad; /* the smallest that the platform could not cope with; 0 = none */
     int good_pages;
     int shrinks;       /* halvings since the last good page */
-    int64_t remaining; /* of the range, by its last count; NO_COUNT = unknown */
+    int doubts;        /* answers in a row whose count contradicts their rows */
+    int64_t remaining; /* of the range behind the last counted page; NO_COUNT = unknown */
     bool count_next;   /* the next request must bring a count */
     bool seen_empty;   /* an empty page with a count above it has been asked for twice */
     bool finished;
-    bool can_count;
     int64_t records;
     int64_t hidden;
-    int64_t tail_hidden; /* the part of hidden found by the last page: its tail is counted again */
+    int64_t tail_hidden;      /* hidden rows of the last page; those at its end are counted again */
+    bool has_doubtful_hidden; /* CHANGES: the same, not in `hidden` yet, until it is known ... */
+    int64_t doubtful_hidden;  /* ... how many of them lie behind the page's last row */
+    int64_t doubtful_rest; /* what the page counted behind its rows, less what is counted since */
+    bool has_drain_count;
 };
 
 /* One request's reading. */
@@ -102,8 +108,7 @@ struct walk *servicenow_walk_open(void *session,
     walk->partition = partition;
     walk->filter = str_from(task->filter);
     struct str field;
-    if (servicenow_filter_equality(walk->filter, &field, &walk->check_value) &&
-        partition->kind != WALK_KEYS) {
+    if (servicenow_filter_equality(walk->filter, &field, &walk->check_value)) {
         walk->check_field = xstrndup(field.ptr, field.len);
     }
     walk->reader = servicenow_reader_new(task, walk->check_field);
@@ -115,7 +120,6 @@ struct walk *servicenow_walk_open(void *session,
     walk->page_size = walk->page_size_max;
     walk->remaining = NO_COUNT;
     walk->count_next = true;
-    walk->can_count = true;
     walk->part = CHANGES_BEHIND;
     walk->until_us = partition->to_us;
     walk->ranges = xcalloc(RANGES_MAX, sizeof(*walk->ranges));
@@ -142,8 +146,8 @@ void servicenow_walk_close(struct walk *walk)
 
 void servicenow_walk_proof(const struct walk *walk, struct walk_proof *ret_proof)
 {
-    *ret_proof = (struct walk_proof){
-        .records = walk->records, .hidden = walk->hidden, .has_expected = walk->can_count};
+    *ret_proof =
+        (struct walk_proof){.records = walk->records, .hidden = walk->hidden, .has_expected = true};
 }
 
 /* MySQL compares without regard to case, other databases bytewise: either is an order. */
@@ -162,12 +166,41 @@ static bool fail_order(const struct walk *walk, const char *what, struct error *
                      walk->task->table, what);
 }
 
+/* Keys go into the next query as they are. */
+static bool is_plain_key(struct str key)
+{
+    for (size_t i = 0; i < key.len; i++) {
+        if ((unsigned char)key.ptr[i] < 0x20 || key.ptr[i] == '^' || key.ptr[i] == ',') {
+            return false;
+        }
+    }
+    return key.len > 0 && key.len <= SERVICENOW_KEY_MAX;
+}
+
+static bool check_range(const struct page_context *page, struct str key, struct error *err)
+{
+    const struct walk *walk = page->walk;
+    const struct key_range *range = &walk->ranges[walk->n_ranges - 1];
+    if (page->key[0] != '\0' && !key_is_behind(key, page->key)) {
+        return fail_order(walk, "records do not come in the order of sys_id", err);
+    }
+    if (range->from[0] != '\0' && !key_is_behind(key, range->from) &&
+        (range->is_behind || !str_equal_nocase(key, str_from(range->from)))) {
+        return fail_order(walk, "a record lies before the range of sys_id asked for", err);
+    }
+    if (range->to[0] != '\0' && str_compare(key, str_from(range->to)) >= 0 &&
+        str_compare_nocase(key, str_from(range->to)) >= 0) {
+        return fail_order(walk, "a record lies behind the range of sys_id asked for", err);
+    }
+    return true;
+}
+
 static bool check_key(struct page_context *page, const struct cell *cells, struct error *err)
 {
     struct walk *walk = page->walk;
     const struct cell *cell = &cells[walk->task->key_columns[0]];
     struct str key = cell->text;
-    if (cell->kind != CELL_TEXT || key.len == 0 || key.len > SERVICENOW_KEY_MAX) {
+    if (cell->kind != CELL_TEXT || !is_plain_key(key)) {
         return error_set(err, ERROR_DENIED,
                          "table %s: a record comes without a usable %s; grant the account read "
                          "access to that field",
@@ -183,18 +216,7 @@ static bool check_key(struct page_context *page, const struct cell *cells, struc
             return fail_order(walk, "a record was sent that was not asked for", err);
         }
     } else if (!is_by_time(walk)) {
-        const struct key_range *range = &walk->ranges[walk->n_ranges - 1];
-        if (page->key[0] != '\0' && !key_is_behind(key, page->key)) {
-            return fail_order(walk, "records do not come in the order of sys_id", err);
-        }
-        if (range->from[0] != '\0' && !key_is_behind(key, range->from) &&
-            !str_equal_nocase(key, str_from(range->from))) {
-            return fail_order(walk, "a record lies before the range of sys_id asked for", err);
-        }
-        if (range->to[0] != '\0' && str_compare(key, str_from(range->to)) >= 0 &&
-            str_compare_nocase(key, str_from(range->to)) >= 0) {
-            return fail_order(walk, "a record lies behind the range of sys_id asked for", err);
-        }
+        return check_range(page, key, err);
     }
     return true;
 }
@@ -259,6 +281,21 @@ static bool check_window(struct page_context *page, const struct cell *cells, st
     return true;
 }
 
+/* A filter on a field the account cannot read may be ignored by the platform: then every record of
+ * the table is sent, and nothing tells which ones belong. */
+static bool check_filter(const struct walk *walk, const struct cell *cells, struct error *err)
+{
+    const struct cell *cell = &cells[walk->task->n_columns];
+    if (cell->kind == CELL_ABSENT) {
+        return error_set(err, ERROR_DENIED,
+                         "table %s: field %s of the filter is missing from the answer, so the "
+                         "filter cannot be checked; grant the account read access to it",
+                         walk->task->table, walk->check_field);
+    }
+    return str_equal_nocase(cell->text, walk->check_value) ||
+           fail_order(walk, "a record does not satisfy the filter", err);
+}
+
 static bool check_row(void *arg, const struct cell *cells, struct error *err)
 {
     struct page_context *page = arg;
@@ -272,10 +309,8 @@ static bool check_row(void *arg, const struct cell *cells, struct error *err)
     if (walk->partition->kind == WALK_WINDOW && !check_window(page, cells, err)) {
         return false;
     }
-    const struct cell *extra = &cells[walk->task->n_columns];
-    if (walk->check_field != NULL && extra->kind == CELL_TEXT &&
-        !str_equal_nocase(extra->text, walk->check_value)) {
-        return fail_order(walk, "a record does not satisfy the filter", err);
+    if (walk->check_field != NULL && !check_filter(walk, cells, err)) {
+        return false;
     }
     struct str key = cells[walk->task->key_columns[0]].text;
     memcpy(page->key, key.ptr, key.len);
@@ -398,7 +433,16 @@ enum http_verdict servicenow_judge_failure(const struct task_def *task,
         err->http_status = response->status;
         return HTTP_FAIL;
     }
-    return http_judge_status(response, err);
+    enum http_verdict verdict = http_judge_status(response, err);
+    if (verdict == HTTP_ACCEPT) {
+        (void)error_set(err, ERROR_DATA,
+                        "table %s: status %d is no answer of the Table API; check the url of the "
+                        "source and the proxies on the way",
+                        task->table, response->status);
+        err->http_status = response->status;
+        return HTTP_FAIL;
+    }
+    return verdict;
 }
 
 enum http_verdict servicenow_retry_smallest(struct error *err)
@@ -489,6 +533,7 @@ static bool request_page(struct walk *walk,
             return error_wrap(err, "page of %" PRId64, walk->page_size);
         }
         error_clear(err);
+        walk->page_size_bad = too_long ? walk->page_size_bad : walk->page_size;
         int64_t size =
             walk->partition->kind == WALK_GIVEN ? (int64_t)walk->given_chunk : walk->page_size;
         walk->page_size = size > 1 ? size / 2 : 1;
@@ -500,28 +545,47 @@ static bool request_page(struct walk *walk,
 static void note_good_page(struct walk *walk)
 {
     walk->shrinks = 0;
+    walk->seen_empty = false;
     if (walk->page_size < walk->page_size_max && ++walk->good_pages >= GOOD_PAGES_BEFORE_GROWTH) {
         int64_t grown = walk->page_size + walk->page_size / 2 + 1;
         walk->page_size = grown < walk->page_size_max ? grown : walk->page_size_max;
+        walk->page_size_bad = 0;
         walk->good_pages = 0;
     }
+}
+
+static void start_range(struct walk *walk)
+{
+    walk->last_key[0] = '\0';
+    walk->remaining = NO_COUNT;
+    walk->count_next = true;
+    walk->seen_empty = false;
+    walk->tail_hidden = 0;
 }
 
 /* The range read so far is complete; on to the next. */
 static void finish_range(struct walk *walk)
 {
     walk->n_ranges--;
-    walk->last_key[0] = '\0';
-    walk->remaining = NO_COUNT;
-    walk->count_next = true;
-    walk->seen_empty = false;
-    walk->tail_hidden = 0;
+    start_range(walk);
     walk->finished = walk->n_ranges == 0;
+}
+
+static int64_t clamp(int64_t value, int64_t max)
+{
+    return value < 0 ? 0 : value < max ? value : max;
+}
+
+/* How many of the `count` rows behind the last key the last page has counted as hidden: those at
+ * its end, behind its last visible row. */
+static int64_t counted_again(const struct walk *walk, int64_t count)
+{
+    return walk->tail_hidden > 0 ? clamp(count - walk->remaining, walk->tail_hidden) : 0;
 }
 
 /* Everything in a whole page is hidden and more follows: no key to go on from. Cuts the range at
  * the next hexadecimal digit into 16 that are read one by one. */
-static bool split_range(struct walk *walk, struct error *err)
+static bool split_range(struct walk *walk, int64_t count, struct error *err)
 {
     static const char DIGITS[] = "0123456789abcdef";
     struct key_range range = walk->ranges[walk->n_ranges - 1];
@@ -542,6 +606,10 @@ static bool split_range(struct walk *walk, struct error *err)
     (void)snprintf(low_copy, sizeof(low_copy), "%s", low);
     char prefix[SPLIT_DEPTH_MAX + 1];
     (void)snprintf(prefix, sizeof(prefix), "%.*s", (int)depth, low);
+    for (size_t i = strlen(prefix); i < depth; i++) {
+        prefix[i] = '0';
+        prefix[i + 1] = '\0';
+    }
     char upper[SERVICENOW_KEY_MAX + 1];
     memcpy(upper, range.to, sizeof(upper));
     /* Highest first: the stack hands out the lowest. */
@@ -562,46 +630,43 @@ static bool split_range(struct walk *walk, struct error *err)
         }
         memcpy(upper, piece->from, sizeof(upper));
     }
-    walk->last_key[0] = '\0';
-    walk->remaining = NO_COUNT;
-    walk->count_next = true;
-    walk->seen_empty = false;
+    walk->hidden -= counted_again(walk, count); /* the pieces count them once more */
+    start_range(walk);
     return true;
 }
 
 /* A longer look over hidden records, which cost the source little. */
 static bool widen_page(struct walk *walk)
 {
-    if (walk->page_size >= PAGE_SIZE_KEYS) {
+    int64_t wider = walk->page_size * 4;
+    wider = wider < PAGE_SIZE_KEYS ? wider : PAGE_SIZE_KEYS;
+    if (wider <= walk->page_size || (walk->page_size_bad > 0 && wider >= walk->page_size_bad)) {
         return false;
     }
-    int64_t wider = walk->page_size * 4;
-    walk->page_size = wider < PAGE_SIZE_KEYS ? wider : PAGE_SIZE_KEYS;
+    walk->page_size = wider;
     walk->count_next = true;
     return true;
 }
 
-/* An empty page, with its count if the source gives one. */
+/* An empty page may have been a slip: once more before it is believed. */
+static bool is_first_empty(struct walk *walk)
+{
+    bool is_first = !walk->seen_empty;
+    walk->seen_empty = true;
+    walk->count_next = true;
+    return is_first;
+}
+
 static bool settle_empty_page(struct walk *walk, int64_t count, struct error *err)
 {
-    if (count == NO_COUNT) {
-        walk->can_count = false;
-        finish_range(walk);
-        return true;
-    }
-    if (count <= walk->tail_hidden) {
-        finish_range(walk);
-        return true;
-    }
-    if (!walk->seen_empty) {
-        walk->seen_empty = true; /* may have been a slip: once more before it is believed */
-        walk->count_next = true;
+    int64_t again = counted_again(walk, count);
+    if (count > again && is_first_empty(walk)) {
         return true;
     }
     if (count > walk->page_size) {
-        return widen_page(walk) || split_range(walk, err);
+        return widen_page(walk) || split_range(walk, count, err);
     }
-    walk->hidden += count - walk->tail_hidden;
+    walk->hidden += count - again;
     finish_range(walk);
     return true;
 }
@@ -624,19 +689,18 @@ static bool settle_key_page(struct walk *walk,
     if (rows == 0) {
         return settle_empty_page(walk, page->count, err);
     }
-    walk->seen_empty = false;
     memcpy(walk->last_key, page->key, sizeof(walk->last_key));
-    if (page->count == NO_COUNT) {
-        walk->can_count = walk->can_count && !with_count;
+    if (page->count == NO_COUNT) { /* a full page, so nothing of it is hidden */
         walk->remaining = walk->remaining == NO_COUNT ? NO_COUNT : walk->remaining - rows;
-        walk->count_next = is_short;
+        walk->tail_hidden = 0;
+        walk->count_next = false;
     } else {
         int64_t covered = page->count < walk->page_size ? page->count : walk->page_size;
-        int64_t hidden_here = covered > rows ? covered - rows : 0;
+        int64_t hidden_here = clamp(covered - rows - counted_again(walk, page->count), covered);
         walk->hidden += hidden_here;
         walk->tail_hidden = hidden_here;
         walk->remaining = page->count - covered;
-        walk->count_next = false;
+        walk->count_next = hidden_here > 0;
     }
     if (walk->remaining != NO_COUNT && walk->remaining <= walk->page_size) {
         walk->count_next = true;
@@ -673,6 +737,8 @@ static bool step_over_hidden_changes(struct walk *walk, struct error *err)
 static void finish_change_part(struct walk *walk)
 {
     walk->count_next = true;
+    walk->seen_empty = false;
+    walk->tail_hidden = 0;
     if (walk->part == CHANGES_DRAIN) {
         walk->part = CHANGES_BEHIND;
     } else if (walk->until_us < walk->partition->to_us) {
@@ -684,38 +750,71 @@ static void finish_change_part(struct walk *walk)
     }
 }
 
-/* Rows in the order of time and key; results as for settle_key_page. */
+/* A page that is not the last has hidden rows: those behind its last row are counted again, first
+ * as the rest of that second, then as what lies behind it. What is left lies between its rows. */
+static void settle_doubtful(struct walk *walk, int64_t count)
+{
+    if (!walk->has_doubtful_hidden) {
+        return;
+    }
+    if (walk->part == CHANGES_BEHIND) {
+        walk->hidden += clamp(walk->doubtful_rest - count, walk->doubtful_hidden);
+        walk->has_doubtful_hidden = false;
+    } else if (!walk->has_drain_count) {
+        walk->doubtful_rest -= count;
+        walk->has_drain_count = true;
+    }
+}
+
+static void count_hidden_changes(struct walk *walk, int64_t count, int64_t rows, bool is_rest)
+{
+    int64_t covered = count < walk->page_size ? count : walk->page_size;
+    int64_t again = walk->part == CHANGES_DRAIN ? counted_again(walk, count) : 0;
+    int64_t hidden_here = clamp(covered - rows - again, covered);
+    if (walk->part == CHANGES_DRAIN || is_rest) {
+        walk->hidden += hidden_here;
+        walk->tail_hidden = hidden_here;
+        walk->remaining = count - covered;
+    } else if (hidden_here > 0) {
+        walk->has_doubtful_hidden = true;
+        walk->has_drain_count = false;
+        walk->doubtful_hidden = hidden_here;
+        walk->doubtful_rest = count - rows;
+    }
+}
+
+/* Rows in the order of time and key; results as for settle_key_page. Every page is counted. */
 static bool settle_change_page(struct walk *walk,
                                const struct page_context *page,
-                               bool with_count,
                                bool *ret_keep,
                                struct error *err)
 {
     int64_t rows = page->records;
     *ret_keep = rows > 0;
-    if (rows < walk->page_size && !with_count) {
-        walk->count_next = true; /* the same page again, counted */
-        *ret_keep = false;
+    if (rows == 0 && page->count > 0 && is_first_empty(walk)) {
         return true;
     }
+    settle_doubtful(walk, page->count);
     if (rows == 0 && page->count > walk->page_size) {
         return step_over_hidden_changes(walk, err);
     }
-    walk->can_count = walk->can_count && (page->count != NO_COUNT || !with_count);
-    int64_t covered = page->count < walk->page_size ? page->count : walk->page_size;
-    walk->hidden += covered > rows ? covered - rows : 0;
-    bool is_rest = page->count != NO_COUNT && page->count <= walk->page_size && page->count >= rows;
+    bool is_rest = page->count <= walk->page_size;
+    count_hidden_changes(walk, page->count, rows, is_rest);
     if (rows > 0) {
         memcpy(walk->last_key, page->key, sizeof(walk->last_key));
         walk->last_us = page->time_us;
         walk->has_last_time = true;
         note_good_page(walk);
     }
-    if (is_rest || rows == 0) {
+    if (is_rest) {
         finish_change_part(walk);
-    } else {
+    } else if (walk->part == CHANGES_BEHIND) {
         walk->part = CHANGES_DRAIN; /* first the rest of the second this page ended in */
-        walk->count_next = true;
+        walk->tail_hidden = 0;
+    }
+    walk->count_next = true;
+    if (walk->page_size > walk->page_size_max) {
+        walk->page_size = walk->page_size_max; /* behind the hidden block */
     }
     return true;
 }
@@ -724,11 +823,29 @@ static bool settle_given_page(struct walk *walk, const struct page_context *page
 {
     *ret_keep = page->records > 0;
     walk->given_done += walk->given_chunk;
-    if (page->count != NO_COUNT && page->count > page->records) {
-        walk->hidden += page->count - page->records;
-    }
+    walk->hidden += page->count - page->records;
     walk->finished = walk->given_done >= walk->partition->n_keys;
     return true;
+}
+
+/* Without an honest count nothing proves that rows are not hidden: no end, no deletions. A count
+ * below the rows may come from a row that was inserted meanwhile: a few more tries. */
+static bool
+check_count(struct walk *walk, const struct page_context *page, bool *ret_again, struct error *err)
+{
+    *ret_again = page->count < page->records && ++walk->doubts < COUNT_TRIES_MAX;
+    if (page->count >= page->records) {
+        walk->doubts = 0;
+        return true;
+    }
+    return *ret_again ||
+           error_set(err, ERROR_DATA,
+                     page->count == NO_COUNT
+                         ? "table %s: the answer has no X-Total-Count, so nothing proves that it "
+                           "is whole; let the proxies on the way pass that header"
+                         : "table %s: X-Total-Count is lower than the number of rows beside it, so "
+                           "nothing proves that the answer is whole; ask the vendor",
+                     walk->task->table);
 }
 
 enum page_result servicenow_walk_fetch(struct walk *walk,
@@ -740,14 +857,22 @@ enum page_result servicenow_walk_fetch(struct walk *walk,
         walk->finished = true;
     }
     while (!walk->finished) {
-        bool with_count = walk->count_next || walk->partition->kind == WALK_GIVEN;
+        bool with_count =
+            walk->count_next || walk->partition->kind == WALK_GIVEN || is_by_time(walk);
         struct page_context page;
         if (!request_page(walk, http, batch, with_count, &page, err)) {
             return PAGE_ERROR;
         }
         bool keep = false;
+        bool again = false;
+        if (with_count && !check_count(walk, &page, &again, err)) {
+            return PAGE_ERROR;
+        }
+        if (again) {
+            continue;
+        }
         bool settled = walk->partition->kind == WALK_GIVEN ? settle_given_page(walk, &page, &keep)
-                       : is_by_time(walk) ? settle_change_page(walk, &page, with_count, &keep, err)
+                       : is_by_time(walk) ? settle_change_page(walk, &page, &keep, err)
                                           : settle_key_page(walk, &page, with_count, &keep, err);
         if (!settled) {
             return PAGE_ERROR;
