@@ -217,7 +217,7 @@ static bool load(struct db *db, struct plan *plan, int64_t execution_id, struct 
 static bool migrate(struct db *db, const struct task_def *task, struct error *err)
 {
     const struct task_def *tasks[] = {task};
-    struct config config = {.catalog = {.tasks = tasks, .n_tasks = 1}};
+    struct config config = {.catalog = {.tasks = tasks, .n_tasks = 1}, .landed = tasks};
     struct buf plan CLEANUP(buf_release) = {0};
     buf_init(&plan, (size_t)1 << 20);
     return migrate_run(db, &config, false, &plan, err);

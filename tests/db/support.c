@@ -75,7 +75,8 @@ static const struct task_def *tasks[] = {&support_things, &support_pairs};
 
 struct config support_config(void)
 {
-    return (struct config){.catalog = {.tasks = tasks, .n_tasks = ARRAY_SIZE(tasks)}};
+    return (struct config){.catalog = {.tasks = tasks, .n_tasks = ARRAY_SIZE(tasks)},
+                           .landed = tasks};
 }
 
 void support_url(const char *database, char out[256])

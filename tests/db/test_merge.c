@@ -740,7 +740,7 @@ static void create_roles(struct db *db)
     assert_non_null(path);
     FILE *file = fopen(path, "r");
     assert_non_null(file);
-    char text[16384];
+    static char text[16384];
     size_t n = fread(text, 1, sizeof(text) - 1, file);
     text[n] = '\0';
     assert_int_equal(fclose(file), 0);

@@ -138,7 +138,7 @@ static void a_growing_catalog_adds_columns_and_keeps_rows(void **state)
     smaller.revision_column = -1;
     smaller.n_indexes = 0;
     const struct task_def *tasks[] = {&smaller};
-    struct config before = {.catalog = {.tasks = tasks, .n_tasks = 1}};
+    struct config before = {.catalog = {.tasks = tasks, .n_tasks = 1}, .landed = tasks};
     struct config after = support_config();
     struct buf plan CLEANUP(buf_release) = {0};
     buf_init(&plan, 1 << 20);
