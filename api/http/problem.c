@@ -9,6 +9,9 @@
 #define DATABASE_RETRY_AFTER_S 2
 
 static void set_detail(struct problem *problem, const char *format, va_list args)
+    PRINTF_FORMAT(2, 0);
+
+static void set_detail(struct problem *problem, const char *format, va_list args)
 {
     (void)vsnprintf(problem->detail, sizeof(problem->detail), format, args);
     /* The cut may have gone through a character. */

@@ -199,6 +199,9 @@ bool request_decode(struct arena *arena, struct str text, bool plus_is_blank, st
         out[len++] = c;
     }
     out[len] = '\0';
+    if (!str_is_utf8((struct str){out, len})) {
+        return false;
+    }
     *ret_text = (struct str){out, len};
-    return str_is_utf8(*ret_text);
+    return true;
 }

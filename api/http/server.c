@@ -229,8 +229,8 @@ static enum MHD_Result on_header(void *cls,
  * a proxy in front see other requests than we do. But it cuts the lines in place, writing NULs over
  * their ends, and tells how long the head was: what CRLF leaves behind are two NULs between a value
  * and the next name and two more at the end, and then the sizes add up. One form stays invisible, a
- * line of ":" and a bare LF, which leaves the same NULs as an empty line: keep a proxy in front that
- * refuses or repairs it (nginx does) where others may share its connections.
+ * line of ":" and a bare LF, which leaves the same NULs as an empty line: keep a proxy in front
+ * that refuses or repairs it (nginx does) where others may share its connections.
  */
 static bool
 lines_are_clean(const struct transaction *transaction, const char *method, const char *version)
@@ -441,6 +441,8 @@ static size_t keep_escapes(void *cls, struct MHD_Connection *connection, char *t
     (void)connection;
     return strlen(text);
 }
+
+static void on_library_message(void *cls, const char *format, va_list args) PRINTF_FORMAT(2, 0);
 
 static void on_library_message(void *cls, const char *format, va_list args)
 {
