@@ -169,6 +169,15 @@ static bool plan_walk(struct lane_state *state, struct task_run *task, struct er
     return planned;
 }
 
+/* Makes the task's staging unless it is there. Only the planner and, for a task of one partition,
+ * the lane that walks it call this. */
+static bool ready_staging(struct lane_state *state, struct task_run *task, struct error *err)
+{
+    return task->staging != NULL ||
+           staging_create(state->db, state->board->claim->id, task->source->name, task->task,
+                          &task->staging, err);
+}
+
 static bool do_plan(struct lane_state *state, struct task_run *task, struct error *err)
 {
     if (!ready_db(state, err) || !read_watermark(state, task, err) ||
@@ -177,8 +186,9 @@ static bool do_plan(struct lane_state *state, struct task_run *task, struct erro
     }
     bool planned = state->board->claim->mode == MODE_RETRY ? plan_retry(state, task, err)
                                                            : plan_walk(state, task, err);
-    return planned && staging_create(state->db, state->board->claim->id, task->source->name,
-                                     task->task, &task->staging, err);
+    /* Most increments bring nothing; they make their staging with the first page (ready_staging).
+     */
+    return planned && (task->plan.kind == WALK_CHANGES || ready_staging(state, task, err));
 }
 
 /* One page from the source to staging. */
@@ -196,7 +206,8 @@ static enum page_result do_page(struct lane_state *state,
     int64_t fetched_us = clock_monotonic_us();
     struct task_counters delta = {0};
     if (result == PAGE_READY) {
-        if (!staging_add(state->db, task->staging, &state->batch, err)) {
+        if (!ready_staging(state, task, err) ||
+            !staging_add(state->db, task->staging, &state->batch, err)) {
             result = PAGE_ERROR;
         } else {
             *(shape == ROW_KEYS ? &delta.keys_sent : &delta.rows_sent) = state->batch.n_rows;

@@ -106,7 +106,8 @@ static struct merge_request merge_request_of(const struct board *board, const st
         .staging = task->staging,
         .source = task->source->name,
         .deletes = MERGE_DELETE_NONE,
-        .allow_mass_delete = board->allow_mass_delete,
+        /* An answer without any record never deletes, whatever the operator allows. */
+        .allow_mass_delete = board->allow_mass_delete && task->counters.proven_records > 0,
         .max_delete_fraction = board->config->worker.max_delete_fraction,
     };
     if (task->counters.hidden > 0) {
@@ -340,18 +341,35 @@ static enum task_status explain(struct board *board, struct task_run *task)
     return status;
 }
 
+/* Why the fuse blew, for the operator. */
+static void explain_held(const struct board *board,
+                         const struct task_run *task,
+                         const struct merge_result *held,
+                         struct error *why)
+{
+    if (task->counters.proven_records == 0) {
+        (void)error_set(why, ERROR_LIMIT,
+                        "held: the source answers without any record while %" PRId64
+                        " rows are in scope here; an empty answer never deletes; check the "
+                        "account's rights and the task's filter",
+                        held->scope_rows);
+        return;
+    }
+    (void)error_set(why, ERROR_LIMIT,
+                    "held: %" PRId64 " of %" PRId64 " rows in scope would be deleted (allowed: a "
+                    "share of %g from 50 rows on, and never all); nothing was published; if it is "
+                    "right, run the load again with --allow-mass-delete",
+                    held->gone_rows, held->scope_rows, board->config->worker.max_delete_fraction);
+}
+
 static bool
 publish_held(struct db *db, struct board *board, struct task_run *task, struct error *err)
 {
     struct merge_result held = task->merged;
+    struct error why = ERROR_INIT;
+    explain_held(board, task, &held, &why);
     task->merged = (struct merge_result){0};
     task->records_read = 0;
-    struct error why = ERROR_INIT;
-    (void)error_set(&why, ERROR_LIMIT,
-                    "held: %" PRId64 " of %" PRId64 " rows in scope would be deleted (allowed: a "
-                    "share of %g from 50 rows on, and never all); nothing was published; if it is "
-                    "right, run the load again with --allow-mass-delete",
-                    held.gone_rows, held.scope_rows, board->config->worker.max_delete_fraction);
     mutex_lock(&board->mutex);
     task->error = why;
     mutex_unlock(&board->mutex);
@@ -368,7 +386,7 @@ static bool publish_in_transaction(struct db *db,
     if (!check_fence(db, board->claim, false, err) ||
         !db_execute(db, "SELECT pg_advisory_xact_lock(1718581763, hashtext($1 || '.' || $2))",
                     DB_PARAMS(task->source->name, task->task->name), NULL, err) ||
-        !merge_apply(db, &request, &task->merged, err)) {
+        (task->staging != NULL && !merge_apply(db, &request, &task->merged, err))) {
         return false;
     }
     if (task->merged.held) {
@@ -438,7 +456,9 @@ bool publish_task(struct db *db,
     }
     *ret_status = status;
     struct error ignored = ERROR_INIT; /* left-over staging is swept at the next start */
-    (void)staging_drop(db, task->staging, &ignored);
+    if (task->staging != NULL) {
+        (void)staging_drop(db, task->staging, &ignored);
+    }
     return true;
 }
 
