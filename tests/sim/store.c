@@ -156,7 +156,8 @@ int table_column(const struct table *table, struct str name)
     for (int i = 0; i < table->n_columns; i++) {
         const char *own = table->columns[i].name;
 
-        if (strncmp(own, name.ptr, name.len) == 0 && own[name.len] == '\0') {
+        if (name.len > 0 && own[0] == name.ptr[0] && strncmp(own, name.ptr, name.len) == 0 &&
+            own[name.len] == '\0') {
             return i;
         }
     }

@@ -72,8 +72,17 @@ struct event {
     struct str line;
 };
 
+/* A value that the log refers to: a row of its own. */
+struct dimension {
+    const char *table;
+    struct str value;
+};
+
 struct replay {
     char *text; /* the log, unpacked */
+    struct dimension *dimensions;
+    int64_t n_dimensions;
+    int columns[N_CSV]; /* of incident */
     struct event *events;
     int64_t n_events;
     int64_t next;
@@ -192,22 +201,26 @@ set_column(struct version *v, const struct table *table, const char *column, str
     v->n_set++;
 }
 
-static void set_csv(struct version *v, const struct table *table, int i, struct str value)
+static void set_csv(const struct replay *replay, struct version *v, int i, struct str value)
 {
-    set_column(v, table, mapping[i].column,
-               convert(mapping[i].kind, mapping[i].target, value, v->room[v->n_set]));
+    v->set[v->n_set].column = replay->columns[i];
+    v->set[v->n_set].value = convert(mapping[i].kind, mapping[i].target, value, v->room[v->n_set]);
+    v->n_set++;
 }
 
 /* What only holds once the incident is resolved or closed. */
-static void
-set_outcome(struct version *v, const struct table *table, struct row *before, bool known)
+static void set_outcome(const struct replay *replay,
+                        struct version *v,
+                        const struct table *table,
+                        struct row *before,
+                        bool known)
 {
     struct str state = v->csv[CSV_STATE];
     char out[CELL_MAX];
     int resolved_by = table_column(table, STR_LITERAL("resolved_by"));
 
     if (str_equal_c(state, "Resolved")) {
-        set_csv(v, table, CSV_RESOLVED_BY, v->csv[CSV_RESOLVED_BY]);
+        set_csv(replay, v, CSV_RESOLVED_BY, v->csv[CSV_RESOLVED_BY]);
         if (v->csv[CSV_RESOLVED_AT].len > 0) {
             set_column(v, table, "resolved_at",
                        convert(KIND_TIME, NULL, v->csv[CSV_UPDATED], v->room[v->n_set]));
@@ -216,9 +229,9 @@ set_outcome(struct version *v, const struct table *table, struct row *before, bo
     if (str_equal_c(state, "Closed")) {
         set_column(v, table, "closed_at",
                    convert(KIND_TIME, NULL, v->csv[CSV_UPDATED], v->room[v->n_set]));
-        set_csv(v, table, CSV_CLOSE_CODE, v->csv[CSV_CLOSE_CODE]);
+        set_csv(replay, v, CSV_CLOSE_CODE, v->csv[CSV_CLOSE_CODE]);
         if (!known || row_cell(before, resolved_by, out).len == 0) {
-            set_csv(v, table, CSV_RESOLVED_BY, v->csv[CSV_RESOLVED_BY]);
+            set_csv(replay, v, CSV_RESOLVED_BY, v->csv[CSV_RESOLVED_BY]);
         }
     }
 }
@@ -259,7 +272,7 @@ static void write_audit(struct store *store,
     }
 }
 
-static void apply_event(struct store *store, const struct event *event)
+static void apply_event(const struct replay *replay, struct store *store, const struct event *event)
 {
     struct table *incident = store_table(store, STR_LITERAL("incident"));
     struct version v = {.n_set = 0};
@@ -276,11 +289,11 @@ static void apply_event(struct store *store, const struct event *event)
     }
     for (int i = 0; i < N_CSV; i++) {
         if (mapping[i].kind != KIND_FINAL) {
-            set_csv(&v, incident, i, v.csv[i]);
+            set_csv(replay, &v, i, v.csv[i]);
         }
     }
     set_column(&v, incident, "incident_state", state_code(v.csv[CSV_STATE]));
-    set_outcome(&v, incident, &before, known);
+    set_outcome(replay, &v, incident, &before, known);
     if (known) {
         write_audit(store, incident, &before, &v, id);
         (void)store_update(store, incident, id, v.set, v.n_set);
@@ -294,7 +307,8 @@ static void apply_event(struct store *store, const struct event *event)
     (void)store_insert(store, incident, v.set, v.n_set);
 }
 
-static void add_dimension(struct store *store, const char *name, struct str value)
+/* False: it is there already. */
+static bool add_dimension(struct store *store, const char *name, struct str value)
 {
     struct table *table = store_table(store, str_from(name));
     struct version v = {.n_set = 0};
@@ -302,8 +316,8 @@ static void add_dimension(struct store *store, const char *name, struct str valu
     char id[33];
 
     reference(name, value, id);
-    if (value.len == 0 || store_find(store, table, (struct str){id, 32}, &found)) {
-        return;
+    if (store_find(store, table, (struct str){id, 32}, &found)) {
+        return false;
     }
     struct str stamp = put_time(DIMENSION_S, v.room[0]);
     bool is_task = table->col_opened >= 0;
@@ -325,21 +339,41 @@ static void add_dimension(struct store *store, const char *name, struct str valu
         set_column(&v, table, "user_name", value);
     }
     (void)store_insert(store, table, v.set, v.n_set);
+    return true;
 }
 
 void replay_rewind(struct replay *replay, struct store *store)
 {
-    struct str csv[N_CSV];
-
     replay->next = 0;
     replay->applied_s = INT64_MIN;
+    for (int64_t i = 0; i < replay->n_dimensions; i++) {
+        (void)add_dimension(store, replay->dimensions[i].table, replay->dimensions[i].value);
+    }
+}
+
+static void index_dimensions(struct replay *replay, struct store *store)
+{
+    struct str csv[N_CSV];
+    struct str before[N_CSV] = {{NULL, 0}};
+    int64_t capacity = 0;
+
     for (int64_t e = 0; e < replay->n_events; e++) {
         (void)split(replay->events[e].line, csv);
         for (int i = 0; i < N_CSV; i++) {
-            if (mapping[i].target != NULL) {
-                add_dimension(store, mapping[i].target, csv[i]);
+            /* Rows of one incident follow each other and mostly repeat themselves. */
+            if (mapping[i].target == NULL || csv[i].len == 0 || str_equal(csv[i], before[i]) ||
+                !add_dimension(store, mapping[i].target, csv[i])) {
+                continue;
             }
+            if (replay->n_dimensions == capacity) {
+                capacity = capacity * 2 + 1024;
+                replay->dimensions =
+                    xrealloc(replay->dimensions, (size_t)capacity * sizeof(*replay->dimensions));
+            }
+            replay->dimensions[replay->n_dimensions++] =
+                (struct dimension){mapping[i].target, csv[i]};
         }
+        memcpy(before, csv, sizeof(before));
     }
 }
 
@@ -373,7 +407,8 @@ static bool unpack(const char *path, struct buf *out, struct error *err)
     return true;
 }
 
-static bool index_events(struct replay *replay, struct str text, struct error *err)
+static bool
+index_events(struct replay *replay, struct store *store, struct str text, struct error *err)
 {
     int64_t capacity = 0;
     struct str csv[N_CSV];
@@ -392,6 +427,7 @@ static bool index_events(struct replay *replay, struct str text, struct error *e
         }
         replay->events[replay->n_events++] = event;
     }
+    index_dimensions(replay, store);
     if (replay->n_events > 1) {
         qsort(replay->events, (size_t)replay->n_events, sizeof(*replay->events), compare_events);
     }
@@ -410,11 +446,15 @@ struct replay *replay_open(const char *data_dir, struct store *store, struct err
     struct str whole = buf_str(&text);
 
     replay->text = text.len > 0 ? buf_take(&text) : NULL;
-    if (!ok || !index_events(replay, (struct str){replay->text, whole.len}, err)) {
+    if (!ok || !index_events(replay, store, (struct str){replay->text, whole.len}, err)) {
         replay_close(replay);
         return NULL;
     }
-    replay_rewind(replay, store);
+    replay->applied_s = INT64_MIN;
+    for (int i = 0; i < N_CSV; i++) {
+        replay->columns[i] =
+            table_column(store_table(store, STR_LITERAL("incident")), str_from(mapping[i].column));
+    }
     store_settle(store);
     return replay;
 }
@@ -423,6 +463,7 @@ void replay_close(struct replay *replay)
 {
     if (replay != NULL) {
         xfree(replay->events);
+        xfree(replay->dimensions);
         xfree(replay->text);
         xfree(replay);
     }
@@ -446,7 +487,7 @@ void replay_advance(struct replay *replay, struct store *store, int64_t now_s)
         replay_rewind(replay, store);
     }
     while (replay->next < replay->n_events && replay->events[replay->next].at_s <= now_s) {
-        apply_event(store, &replay->events[replay->next++]);
+        apply_event(replay, store, &replay->events[replay->next++]);
     }
     replay->applied_s = now_s;
 }
