@@ -4,12 +4,12 @@ No worker runs here: what the API queues stays queued unless a test plays the wo
 """
 
 import csv
+import glob
 import http.client
 import io
 import json
 import os
 import re
-import signal
 import subprocess
 import tempfile
 import threading
@@ -19,7 +19,6 @@ import unittest
 import foz
 import postgres
 
-MIGRATION = os.path.join(foz.ROOT, "schema", "migrations", "0001_ops.sql")
 ALL_SCOPES = ("dash.read", "dash.admin", "dash.observability")
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -59,13 +58,22 @@ class ApiCase(unittest.TestCase):
         cls.start_service()
         cls.key = cls.create_key("tests", ALL_SCOPES)
 
-    @staticmethod
-    def migrate(url):
-        """Only what the API needs: the schema ops, as the first migration makes it."""
-        with open(MIGRATION, encoding="utf-8") as file:
-            postgres.psql(url, "BEGIN;\n" + file.read() +
-                          "\nINSERT INTO ops.migration (version, name, checksum) SELECT 1, '0001_ops.sql', 'x'"
-                          " WHERE NOT EXISTS (SELECT FROM ops.migration WHERE version = 1);\nCOMMIT;\n")
+    @classmethod
+    def migrate(cls, url):
+        """By the worker where it is built; else what the API needs, as the migrations make it."""
+        if os.path.exists(foz.WORKER):
+            path = os.path.join(cls.folder, "migrate.yaml")
+            with open(path, "w", encoding="utf-8") as out:
+                json.dump({"database": {"url": url}, "sources": {}}, out)
+            done = subprocess.run([foz.WORKER, "migrate", "-c", path], stdin=subprocess.DEVNULL, capture_output=True,
+                                  text=True, timeout=120, check=False)
+            assert done.returncode == 0, done
+            return
+        for path in sorted(glob.glob(os.path.join(foz.ROOT, "schema", "migrations", "*.sql"))):
+            name = os.path.basename(path)
+            with open(path, encoding="utf-8") as file:
+                postgres.psql(url, "BEGIN;\n%s\nINSERT INTO ops.migration (version, name, checksum) VALUES (%d, '%s', 'x');\n"
+                              "COMMIT;\n" % (file.read(), int(name.split("_")[0]), name))
 
     @classmethod
     def write_config(cls, database=None, **api):
@@ -751,9 +759,9 @@ class Schema(ApiCase):
             self.assertEqual(self.get("/livez", key=None, admin=True).status, 200)
             self.assertIn(b"foz_database_up 0", self.get("/metrics", key=None, admin=True).body)
             self.migrate(url)
-            postgres.psql(url, "UPDATE ops.migration SET version = 0")
-            self.assert_problem(self.get("/health"), 503, "schema_mismatch", "version 0", "foz-worker migrate")
-            postgres.psql(url, "UPDATE ops.migration SET version = 1")
+            postgres.psql(url, "UPDATE ops.migration SET version = version - 1000")
+            self.assert_problem(self.get("/health"), 503, "schema_mismatch", "has version", "foz-worker migrate")
+            postgres.psql(url, "UPDATE ops.migration SET version = version + 1000")
             self.assertEqual(self.get("/health").status, 200)
             postgres.psql(url, "DROP SCHEMA ops CASCADE")
             self.assert_problem(self.get("/v1/executions"), 503, "schema_mismatch", "foz-worker migrate")
