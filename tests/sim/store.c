@@ -8,6 +8,7 @@
 
 #define uthash_malloc(size)       xmalloc(size)
 #define uthash_free(memory, size) xfree(memory)
+#define HASH_FUNCTION             HASH_FNV
 #include <uthash.h>
 
 #define BURST_ROWS 1536 /* base rows in the middle of a big table that share one second */
