@@ -36,8 +36,9 @@ struct db *db_open(const struct db_settings *settings, struct error *err);
 void db_close(struct db *db); /* accepts NULL */
 
 /* A parameter: text form; NULL text = SQL NULL. */
-#define DB_PARAMS(...) ((const char *const[]){__VA_ARGS__}), ARRAY_SIZE(((const char *const[]){__VA_ARGS__}))
-#define DB_NO_PARAMS   NULL, 0
+#define DB_PARAMS(...)                                                                             \
+    ((const char *const[]){__VA_ARGS__}), ARRAY_SIZE(((const char *const[]){__VA_ARGS__}))
+#define DB_NO_PARAMS NULL, 0
 
 struct db_result;
 
@@ -82,11 +83,8 @@ DEFINE_CLEANUP(struct db_result *, db_result_free);
 /* Waits until a NOTIFY arrives on a channel this connection LISTENs to, or deadline_us
  * (monotonic), or wake_fd (-1 for none) becomes readable. Returns false only on a lost connection.
  * *ret_notified says whether something came; all pending notifications are drained. */
-bool db_wait_notify(struct db *db,
-                    int64_t deadline_us,
-                    int wake_fd,
-                    bool *ret_notified,
-                    struct error *err);
+bool db_wait_notify(
+    struct db *db, int64_t deadline_us, int wake_fd, bool *ret_notified, struct error *err);
 
 /* Appends "name" quoted as an identifier; for the three files that compose SQL. */
 void db_quote_ident(struct buf *out, struct str name);

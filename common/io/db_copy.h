@@ -18,7 +18,8 @@ void db_copy_end(struct buf *out);
 
 /* Runs `sql` ("COPY t (a, b) FROM STDIN (FORMAT binary)") and sends `data` (already framed) in
  * chunks of 64 KiB. Fails unless exactly expected_rows arrived. */
-bool db_copy_in(struct db *db, const char *sql, struct str data, int64_t expected_rows, struct error *err);
+bool db_copy_in(
+    struct db *db, const char *sql, struct str data, int64_t expected_rows, struct error *err);
 
 /* Streams the rows of a query to a callback as text COPY lines without the newline; for exports.
  * The callback returns false to stop (the COPY is then cancelled). */

@@ -1,161 +1,7 @@
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "common/base/alloc.h"
-#include "tests/db/support.h"
-#include "worker/load/migrate.h"
-
-/* One task's load after another, each through row encoder, COPY and merge. */
-struct fixture {
-    char database[64];
-    struct db *db;
-    const struct task_def *task;
-    int64_t execution_id;
-    struct staging *staging;
-    struct merge_request request;
-    struct merge_result result;
-};
-
-static int make_fixture(void **state)
-{
-    struct fixture *fixture = XNEW(struct fixture);
-    support_create_database(fixture->database);
-    fixture->db = support_open(fixture->database);
-    fixture->task = &support_things;
-    fixture->execution_id = 100;
-    struct config config = support_config();
-    struct buf plan CLEANUP(buf_release) = {0};
-    buf_init(&plan, 1 << 20);
-    struct error err = ERROR_INIT;
-    assert_ok(migrate_run(fixture->db, &config, false, &plan, &err), err);
-    *state = fixture;
-    return 0;
-}
-
-static int drop_fixture(void **state)
-{
-    struct fixture *fixture = *state;
-    staging_free(fixture->staging);
-    db_close(fixture->db);
-    support_drop_database(fixture->database);
-    xfree(fixture);
-    return 0;
-}
-
-static void begin_load(struct fixture *fixture, const char *source)
-{
-    struct error err = ERROR_INIT;
-    staging_free(fixture->staging);
-    fixture->staging = NULL;
-    assert_ok(staging_create(fixture->db, ++fixture->execution_id, source, fixture->task,
-                             &fixture->staging, &err),
-              err);
-    fixture->request = (struct merge_request){
-        .staging = fixture->staging, .source = source, .max_delete_fraction = 0.3};
-}
-
-static struct cell cell_of(const char *text)
-{
-    if (text == ABSENT) {
-        return (struct cell){.kind = CELL_ABSENT};
-    }
-    return (struct cell){.kind = text == NULL ? CELL_NULL : CELL_TEXT, .text = str_from(text)};
-}
-
-/* Stages rows of n_columns texts each as one page. */
-static void
-stage(struct fixture *fixture, enum row_shape shape, const char *const *texts, size_t n_rows)
-{
-    struct row_batch batch CLEANUP(row_batch_release) = {0};
-    row_batch_init(&batch, fixture->task, shape, 1 << 24);
-    struct error err = ERROR_INIT;
-    size_t width = fixture->task->n_columns;
-    for (size_t i = 0; i < n_rows; i++) {
-        struct cell cells[16];
-        for (size_t k = 0; k < width; k++) {
-            cells[k] = cell_of(texts[i * width + k]);
-        }
-        assert_ok(row_batch_add(&batch, cells, STR_LITERAL("{\"as\": \"received\"}"), &err), err);
-    }
-    row_batch_finish(&batch);
-    assert_ok(staging_add(fixture->db, fixture->staging, &batch, &err), err);
-}
-
-#define STAGE(fixture, ...)                                                                        \
-    stage((fixture), ROW_FULL, (const char *const[]){__VA_ARGS__},                                 \
-          ARRAY_SIZE(((const char *const[]){__VA_ARGS__})) / (fixture)->task->n_columns)
-#define CENSUS(fixture, ...)                                                                       \
-    stage((fixture), ROW_KEYS, (const char *const[]){__VA_ARGS__},                                 \
-          ARRAY_SIZE(((const char *const[]){__VA_ARGS__})) / (fixture)->task->n_columns)
-
-/* id, title, then fixed values, version and revision */
-#define THING(id, title, at, rev) (id), (title), "u1", "w", "7", (at), (rev)
-#define MAY_1                     "2026-05-01 00:00:00"
-#define MAY_2                     "2026-05-02 00:00:00"
-#define MAY_3                     "2026-05-03 00:00:00"
-#define MAY_1_US                  INT64_C(1777593600000000)
-#define DAY_US                    INT64_C(86400000000)
-
-/* Stages `n` rows with numbered keys from `first` on. */
-static void stage_many(struct fixture *fixture, int first, int n, const char *title)
-{
-    char(*ids)[16] = xcalloc((size_t)n, sizeof(*ids));
-    const char **texts = xcalloc((size_t)n * 7, sizeof(*texts));
-    for (int i = 0; i < n; i++) {
-        snprintf(ids[i], sizeof(ids[i]), "k%07d", first + i);
-        const char *row[] = {THING(ids[i], title, MAY_1, "1")};
-        memcpy(texts + (size_t)i * 7, row, sizeof(row));
-    }
-    stage(fixture, ROW_FULL, texts, (size_t)n);
-    xfree(texts);
-    xfree(ids);
-}
-
-static void merge(struct fixture *fixture, enum merge_deletes deletes)
-{
-    struct error err = ERROR_INIT;
-    fixture->request.deletes = deletes;
-    fixture->result = (struct merge_result){0};
-    assert_ok(db_begin(fixture->db, &err), err);
-    assert_ok(merge_apply(fixture->db, &fixture->request, &fixture->result, &err), err);
-    if (fixture->result.held) {
-        db_rollback(fixture->db);
-    } else {
-        assert_ok(db_commit(fixture->db, &err), err);
-    }
-}
-
-/* "i2 u0 =1 d0 x0 r0": inserted, updated, unchanged, deleted, duplicates, rejected */
-static void expect(const struct fixture *fixture, const char *counters)
-{
-    const struct merge_result *r = &fixture->result;
-    char text[128];
-    snprintf(text, sizeof(text), "i%d u%d =%d d%d x%d r%d%s", (int)r->inserted, (int)r->updated,
-             (int)r->unchanged, (int)r->deleted, (int)r->duplicates, (int)r->rejected,
-             r->held ? " held" : "");
-    assert_string_equal(text, counters);
-    if (!r->held) {
-        assert_int_equal(r->staged, r->inserted + r->updated + r->unchanged + r->duplicates);
-    }
-}
-
-static void expect_titles(struct fixture *fixture, const char *titles)
-{
-    assert_string_equal(support_value(fixture->db,
-                                      "SELECT string_agg(source || '/' || id || '=' || "
-                                      "coalesce(title, '-'), ' ' ORDER BY source, id) "
-                                      "FROM \"Odd type\".things"),
-                        titles);
-}
-
-static void load_two(struct fixture *fixture)
-{
-    begin_load(fixture, "s");
-    STAGE(fixture, THING("a", "one", MAY_1, "1"), THING("b", "two", MAY_2, "1"));
-    merge(fixture, MERGE_DELETE_MISSING);
-    expect(fixture, "i2 u0 =0 d0 x0 r0");
-}
+#include "tests/db/fixture.h"
 
 static void a_repeated_load_changes_nothing(void **state)
 {
@@ -238,13 +84,6 @@ static void an_open_ended_window_reaches_to_the_end_of_time(void **state)
     merge(fixture, MERGE_DELETE_MISSING);
     expect(fixture, "i0 u0 =0 d1 x0 r0");
     expect_titles(fixture, "s/a=one");
-}
-
-static void collect(void *arg, struct str key)
-{
-    struct buf *keys = arg;
-    buf_add_str(keys, key);
-    buf_add_char(keys, ' ');
 }
 
 static void a_census_tells_what_to_fetch_and_what_is_gone(void **state)
@@ -605,30 +444,6 @@ static void a_reader_of_the_table_does_not_stop_a_big_first_load(void **state)
     expect(fixture, "i51000 u0 =0 d0 x0 r0");
 }
 
-static void staging_emptied_by_a_crash_is_not_an_empty_source(void **state)
-{
-    struct fixture *fixture = *state;
-    load_two(fixture);
-    begin_load(fixture, "s");
-    STAGE(fixture, THING("a", "one", MAY_1, "1"), THING("b", "two", MAY_2, "1"));
-    struct buf sql CLEANUP(buf_release) = {0};
-    buf_init(&sql, 4096);
-    buf_addf(&sql, "TRUNCATE %s, %s, %s", fixture->staging->rows, fixture->staging->keys,
-             fixture->staging->rejects);
-    support_run(fixture->db, sql.ptr);
-    fixture->request.deletes = MERGE_DELETE_MISSING;
-    fixture->request.allow_mass_delete = true;
-    struct error err = ERROR_INIT;
-    assert_ok(db_begin(fixture->db, &err), err);
-    assert_false(merge_apply(fixture->db, &fixture->request, &fixture->result, &err));
-    assert_int_equal(err.code, ERROR_TRANSIENT);
-    assert_non_null(strstr(err.msg, "crashed"));
-    db_rollback(fixture->db);
-    error_clear(&err);
-    assert_false(merge_missing_keys(fixture->db, &fixture->request, collect, NULL, &err));
-    assert_int_equal(err.code, ERROR_TRANSIENT);
-}
-
 static void a_merge_outside_a_transaction_or_without_its_window_is_a_bug(void **state)
 {
     struct fixture *fixture = *state;
@@ -643,73 +458,6 @@ static void a_merge_outside_a_transaction_or_without_its_window_is_a_bug(void **
     assert_ok(db_begin(fixture->db, &err), err);
     assert_false(merge_apply(fixture->db, &fixture->request, &fixture->result, &err));
     assert_int_equal(err.code, ERROR_BUG);
-}
-
-static void sweeping_spares_only_what_a_living_worker_owns(void **state)
-{
-    struct fixture *fixture = *state;
-    struct db *owner CLEANUP(db_closep) = support_open(fixture->database);
-    support_run(fixture->db,
-                "INSERT INTO ops.execution_log (id, load, mode, trigger, status) OVERRIDING SYSTEM "
-                "VALUE VALUES (101, 'a', 'full', 'cli', 'running'), (102, 'b', 'full', 'cli', "
-                "'running'), (103, 'c', 'full', 'cli', 'error')");
-    support_run(owner, "SELECT pg_advisory_lock(1718581761, 101)");
-    for (int i = 0; i < 4; i++) { /* 101 owned, 102 orphaned, 103 ended, 104 unknown */
-        begin_load(fixture, "s");
-    }
-    support_run(fixture->db, "CREATE TABLE staging.notes (); CREATE TABLE staging.extra ()");
-    int64_t dropped = 0;
-    struct error err = ERROR_INIT;
-    assert_ok(staging_sweep(fixture->db, &dropped, &err), err);
-    assert_int_equal(dropped, 9);
-    assert_string_equal(support_value(fixture->db, "SELECT string_agg(relname, ' ' ORDER BY "
-                                                   "relname) FROM pg_class WHERE relnamespace = "
-                                                   "'staging'::regnamespace AND relkind = 'r'"),
-                        "e101.s.things e101.s.things.k e101.s.things.r extra notes");
-}
-
-static void staging_names_never_meet_however_long(void **state)
-{
-    struct fixture *fixture = *state;
-    struct task_def task = support_things;
-    task.name = "a_name_of_a_task_that_is_longer_than_postgresql_takes_1";
-    struct staging *first = NULL;
-    struct staging *second = NULL;
-    struct error err = ERROR_INIT;
-    assert_ok(staging_create(fixture->db, 1, "long_source_name", &task, &first, &err), err);
-    task.name = "a_name_of_a_task_that_is_longer_than_postgresql_takes_2";
-    assert_ok(staging_create(fixture->db, 1, "long_source_name", &task, &second, &err), err);
-    assert_string_not_equal(first->rows, second->rows);
-    assert_int_equal(support_number(fixture->db, "SELECT count(*) FROM pg_class WHERE relnamespace "
-                                                 "= 'staging'::regnamespace AND relkind = 'r'"),
-                     6);
-    assert_ok(staging_drop(fixture->db, first, &err), err);
-    assert_int_equal(support_number(fixture->db, "SELECT count(*) FROM pg_class WHERE relnamespace "
-                                                 "= 'staging'::regnamespace AND relkind = 'r'"),
-                     3);
-    staging_free(first);
-    staging_free(second);
-}
-
-static void a_wrong_row_count_stages_nothing(void **state)
-{
-    struct fixture *fixture = *state;
-    begin_load(fixture, "s");
-    struct row_batch batch CLEANUP(row_batch_release) = {0};
-    row_batch_init(&batch, fixture->task, ROW_FULL, 1 << 20);
-    const char *texts[] = {THING("a", "one", MAY_1, "1")};
-    struct cell cells[7];
-    for (size_t i = 0; i < 7; i++) {
-        cells[i] = cell_of(texts[i]);
-    }
-    struct error err = ERROR_INIT;
-    assert_ok(row_batch_add(&batch, cells, STR_NONE, &err), err);
-    row_batch_finish(&batch);
-    batch.n_rows = 2;
-    assert_false(staging_add(fixture->db, fixture->staging, &batch, &err));
-    assert_int_equal(err.code, ERROR_BUG);
-    merge(fixture, MERGE_DELETE_NONE);
-    expect(fixture, "i0 u0 =0 d0 x0 r0");
 }
 
 static void a_trigger_that_swallows_rows_is_found_out(void **state)
@@ -732,53 +480,6 @@ static void a_trigger_that_swallows_rows_is_found_out(void **state)
     assert_false(merge_apply(fixture->db, &fixture->request, &fixture->result, &err));
     assert_int_equal(err.code, ERROR_BUG);
 }
-
-/* The file of roles, as the runner names it. */
-static void create_roles(struct db *db)
-{
-    const char *path = getenv("FOZ_TEST_ROLES_SQL");
-    assert_non_null(path);
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    static char text[16384];
-    size_t n = fread(text, 1, sizeof(text) - 1, file);
-    text[n] = '\0';
-    assert_int_equal(fclose(file), 0);
-    support_run(db, text);
-    support_run(db, text); /* it may be run again */
-}
-
-static void a_worker_that_owns_no_table_can_do_every_load(void **state)
-{
-    struct fixture *fixture = *state;
-    create_roles(fixture->db);
-    support_run(fixture->db, "GRANT USAGE ON SCHEMA \"Odd type\" TO foz_worker;"
-                             "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "
-                             "\"Odd type\" TO foz_worker; SET ROLE foz_worker");
-    begin_load(fixture, "s");
-    stage_many(fixture, 0, 51000, "x");
-    merge(fixture, MERGE_DELETE_MISSING);
-    expect(fixture, "i51000 u0 =0 d0 x0 r0");
-    begin_load(fixture, "s");
-    stage_many(fixture, 1, 51000, "y");
-    STAGE(fixture, "z", "bad", "u", "w", "many", MAY_1, "1");
-    merge(fixture, MERGE_DELETE_MISSING);
-    expect(fixture, "i1 u50999 =0 d1 x0 r1");
-    struct error err = ERROR_INIT;
-    int64_t dropped = 0;
-    assert_ok(staging_drop(fixture->db, fixture->staging, &err), err);
-    assert_ok(staging_sweep(fixture->db, &dropped, &err), err);
-    assert_false(db_script(fixture->db, "DROP TABLE \"Odd type\".things", &err));
-    assert_int_equal(err.code, ERROR_DENIED);
-    support_run(fixture->db, "SET ROLE foz_api; SELECT ops.enqueue('a', 'full', NULL, NULL, '{}', "
-                             "'api', 'me', NULL, NULL); SELECT FROM ops.execution_log");
-    error_clear(&err);
-    assert_false(db_script(fixture->db, "DELETE FROM ops.execution_log", &err));
-    assert_int_equal(err.code, ERROR_DENIED);
-    support_run(fixture->db, "RESET ROLE");
-}
-
-#define TEST(claim) cmocka_unit_test_setup_teardown(claim, make_fixture, drop_fixture)
 
 int main(void)
 {
@@ -805,13 +506,8 @@ int main(void)
         TEST(keys_of_several_columns_work_throughout),
         TEST(a_big_first_load_gets_its_indexes_back),
         TEST(a_reader_of_the_table_does_not_stop_a_big_first_load),
-        TEST(staging_emptied_by_a_crash_is_not_an_empty_source),
         TEST(a_merge_outside_a_transaction_or_without_its_window_is_a_bug),
-        TEST(sweeping_spares_only_what_a_living_worker_owns),
-        TEST(staging_names_never_meet_however_long),
-        TEST(a_wrong_row_count_stages_nothing),
         TEST(a_trigger_that_swallows_rows_is_found_out),
-        TEST(a_worker_that_owns_no_table_can_do_every_load),
     };
     return cmocka_run_group_tests_name("merge", tests, NULL, NULL);
 }

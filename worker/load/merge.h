@@ -9,11 +9,13 @@
 
 /*
  * Staging into the landed table, inside the caller's transaction. Writes only what differs: one
- * anti-join on the row hash finds new, changed and gone rows, so a run without changes writes
- * nothing. The statements are composed here from the catalog's columns.
+ * anti-join on the row hash finds new, changed and gone rows, and a fingerprint of all hashes
+ * tells when there is none to find, so a run without changes writes nothing. The statements are
+ * composed in merge_sql.c from the catalog's columns.
  *
  * The changed keys stay readable in the temporary table pg_temp.delta (key columns, kind "char":
- * 'i' inserted, 'u' updated, 'd' deleted; dropped at commit) for whoever refreshes from them.
+ * 'i' inserted, 'u' updated, 'd' deleted; dropped at commit) for whoever refreshes from them; its
+ * column etl_row is the merge's own.
  */
 
 enum merge_deletes {
@@ -41,7 +43,7 @@ struct merge_result {
     int64_t unchanged;
     int64_t deleted;
     int64_t rejected;
-    int64_t scope_rows; /* of the target, before */
+    int64_t scope_rows; /* of the target, before; 0 where nothing may be deleted */
     int64_t gone_rows;  /* rows the request would delete */
     bool held;          /* the fuse: nothing was written, the caller rolls back */
 };
@@ -49,10 +51,14 @@ struct merge_result {
 /* Rows whose key is among the task's rejects are never deleted. Dead letters: upserts the rejects
  * into ops.dead_letter, sets resolved_at on open ones whose key is in staging. With held set the
  * result's counters other than scope_rows, gone_rows, staged are 0. */
-bool merge_apply(struct db *db, const struct merge_request *request, struct merge_result *ret_result, struct error *err);
+bool merge_apply(struct db *db,
+                 const struct merge_request *request,
+                 struct merge_result *ret_result,
+                 struct error *err);
 
 /* Calls on_key for each key (as row_record_key's text) of the landed rows of `request`'s scope that
- * staging (MISSING) does not hold: the candidates for deletion, to be confirmed by reading them. */
+ * staging (MISSING) does not hold: the candidates for deletion, to be confirmed by reading them.
+ * on_key must not use `db`. */
 bool merge_missing_keys(struct db *db,
                         const struct merge_request *request,
                         void (*on_key)(void *arg, struct str key),

@@ -221,7 +221,8 @@ static void add_simple(const struct merge_sql *sql, struct str name, struct buf 
     } else if (str_equal_c(name, "execution")) {
         buf_add_int(out, staging->execution_id);
     } else {
-        assert(!"known placeholder");
+        bool is_known_placeholder = false;
+        assert(is_known_placeholder);
     }
 }
 

@@ -19,7 +19,8 @@
  * servicenow.incident", "add column ...") is appended to `plan`, one a line; an empty plan means
  * up to date. Fails with ERROR_CONFIG when an applied migration differs from the embedded one, the
  * database is newer than the program, or a column's type contradicts the catalog. */
-bool migrate_run(struct db *db, const struct config *config, bool dry_run, struct buf *plan, struct error *err);
+bool migrate_run(
+    struct db *db, const struct config *config, bool dry_run, struct buf *plan, struct error *err);
 
 /* Is the database at this program's version? ERROR_CONFIG with the cure ("run foz-worker migrate")
  * if older, newer or absent. Reads only. */

@@ -38,7 +38,10 @@ bool staging_drop(struct db *db, const struct staging *staging, struct error *er
 void staging_free(struct staging *staging); /* memory only; accepts NULL */
 
 /* Appends a finished batch (rows or keys by its shape, and its rejects) in one transaction. */
-bool staging_add(struct db *db, const struct staging *staging, const struct row_batch *batch, struct error *err);
+bool staging_add(struct db *db,
+                 const struct staging *staging,
+                 const struct row_batch *batch,
+                 struct error *err);
 
 /* Drops the staging tables of executions that are not running. */
 bool staging_sweep(struct db *db, int64_t *ret_dropped, struct error *err);
