@@ -30,12 +30,7 @@ static void add_common_headers(struct call *call)
 {
     const struct request *request = call->request;
     struct response *response = call->response;
-    char traceparent[TRACE_PARENT_LEN + 1];
-    trace_format(&request->trace, traceparent);
-    response_header(response, request, "traceparent", "%s", traceparent);
-    if (request->request_id.ptr != NULL) {
-        response_header(response, request, "X-Request-Id", "%.*s", STR_ARG(request->request_id));
-    }
+    response_trace(response, request);
     if (call->rate.limit[0] != '\0') {
         response_header(response, request, "RateLimit", "%s", call->rate.limit);
         response_header(response, request, "RateLimit-Policy", "%s", call->rate.policy);

@@ -47,6 +47,16 @@ void response_header(struct response *response,
     }
 }
 
+void response_trace(struct response *response, const struct request *request)
+{
+    char traceparent[TRACE_PARENT_LEN + 1];
+    trace_format(&request->trace, traceparent);
+    response_header(response, request, "traceparent", "%s", traceparent);
+    if (request->request_id.ptr != NULL) {
+        response_header(response, request, "X-Request-Id", "%.*s", STR_ARG(request->request_id));
+    }
+}
+
 void response_problem(struct response *response,
                       const struct request *request,
                       const struct problem *problem)

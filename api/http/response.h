@@ -43,6 +43,9 @@ void response_header(struct response *response,
                      const char *format,
                      ...) PRINTF_FORMAT(4, 5);
 
+/* "traceparent", and "X-Request-Id" if the request had one that can be echoed. */
+void response_trace(struct response *response, const struct request *request);
+
 /* Replaces everything by an application/problem+json document with the request's trace id. */
 void response_problem(struct response *response,
                       const struct request *request,

@@ -18,9 +18,10 @@
 #define CONNECTION_MEMORY_BYTES (32 * 1024)
 #define ARENA_EXTRA_BYTES       (256 * 1024)
 #define REAP_INTERVAL_US        (250 * US_PER_MS)
-/* An upload that turns out too large is read and dropped up to this multiple of the limit, so that
- * an honest client sees the 413; beyond that the connection is cut. */
-#define OVERSIZE_PATIENCE 4
+/* Closing while the client still writes resets the connection, and the answer may be lost with it.
+ * So an upload that is too large is read and dropped up to this size before the 413; what is
+ * larger, or waits for our word (Expect), is answered at once. */
+#define OVERSIZE_PATIENCE_BYTES (16 * 1024 * 1024)
 
 /* One open socket; what the reaper knows of it. */
 struct peer {
@@ -269,6 +270,7 @@ static enum MHD_Result send_answer(struct transaction *transaction)
         (void)problem_set(&problem, 422, "answer_too_large",
                           "the answer would be larger than this service builds: lower `limit`");
         response_problem(response, &exchange->request, &problem);
+        response_trace(response, &exchange->request);
     }
     /* The body belongs to the exchange, which lives until on_completed. */
     struct MHD_Response *answer = MHD_create_response_from_buffer(
@@ -300,6 +302,7 @@ static enum MHD_Result refuse(struct transaction *transaction, const struct prob
 {
     struct exchange *exchange = &transaction->exchange;
     response_problem(&exchange->response, &exchange->request, problem);
+    response_trace(&exchange->response, &exchange->request);
     /* What follows on this connection cannot be trusted to be a request. */
     exchange->response.close = true;
     return send_answer(transaction);
@@ -349,7 +352,10 @@ on_head(struct transaction *transaction, const char *method, const char *version
     if (!request_check(request, &problem)) {
         return refuse(transaction, &problem);
     }
-    if (request_content_length(request) > (int64_t)server->settings.body_limit_bytes) {
+    int64_t length = request_content_length(request);
+    bool is_answered_at_once =
+        length > OVERSIZE_PATIENCE_BYTES || request_header_has(request, "Expect", "100-continue");
+    if (length > (int64_t)server->settings.body_limit_bytes && is_answered_at_once) {
         (void)problem_set(&problem, 413, "body_too_large", "the body may have at most %zu bytes",
                           server->settings.body_limit_bytes);
         return refuse(transaction, &problem);
@@ -361,13 +367,12 @@ on_head(struct transaction *transaction, const char *method, const char *version
 static enum MHD_Result
 on_upload(struct transaction *transaction, const char *data, size_t *data_size)
 {
-    size_t limit = transaction->server->settings.body_limit_bytes;
     buf_add(&transaction->body, data, *data_size);
     if (transaction->body.overflow) {
         transaction->body_dropped += *data_size;
     }
     *data_size = 0;
-    return transaction->body_dropped > limit * OVERSIZE_PATIENCE ? MHD_NO : MHD_YES;
+    return transaction->body_dropped > OVERSIZE_PATIENCE_BYTES ? MHD_NO : MHD_YES;
 }
 
 static enum MHD_Result on_whole(struct transaction *transaction)

@@ -144,7 +144,14 @@ class Raw(test_api.ApiCase):
     def test_a_declared_oversize_body_is_413_before_it_is_sent(self):
         post = b"POST /load-incidents/ HTTP/1.1\r\nHost: x\r\n" + self.auth
         self.refuse(post + b"Content-Length: 100000000\r\nExpect: 100-continue\r\n\r\n", 413, "body_too_large")
+        self.refuse(post + b"Content-Length: 70000\r\nExpect: 100-continue\r\n\r\n", 413, "body_too_large")
         self.refuse(post + b"Content-Length: 100000000\r\n\r\n", 413, "body_too_large")
+
+    def test_a_client_that_writes_before_it_reads_sees_the_413(self):
+        for size in (self.body_limit + 1, 4 << 20):
+            self.assert_problem(self.post("/load-incidents/", b" " * size, headers={"Content-Type": "application/json"}),
+                                413, "body_too_large", str(self.body_limit))
+        self.assertEqual(self.queued(), 0)
 
     def test_a_chunked_oversize_body_is_413_and_an_endless_one_is_cut(self):
         head = (b"POST /load-incidents/ HTTP/1.1\r\nHost: x\r\n" + self.auth +
@@ -155,7 +162,7 @@ class Raw(test_api.ApiCase):
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
             connection.sendall(head)
             with self.assertRaises((ConnectionResetError, BrokenPipeError)):
-                for _ in range(100 * (limit // 0x4000 + 1)):
+                for _ in range(4 * (16 << 20) // 0x4000):
                     connection.sendall(chunk)
         self.assertEqual(self.get("/health").status, 200)
         self.assertEqual(self.queued(), 0)
