@@ -54,7 +54,9 @@ void servicenow_free(struct servicenow *sn)
 
 void servicenow_set_address(struct servicenow *sn, const char *address)
 {
+    pthread_rwlock_wrlock(&sn->store.lock);
     snprintf(sn->origin, sizeof(sn->origin), "http://%s/servicenow", address);
+    pthread_rwlock_unlock(&sn->store.lock);
 }
 
 int64_t servicenow_recorded_until_s(const struct servicenow *sn)

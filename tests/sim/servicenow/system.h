@@ -32,7 +32,7 @@ struct servicenow {
     struct mutex lock;
     char last_query[64][512]; /* guarded by lock: per table, for repeat_page */
     uint64_t n_transactions;  /* guarded by lock */
-    char origin[96];          /* "http://127.0.0.1:45123/servicenow" */
+    char origin[96];          /* guarded by store.lock */
 };
 
 struct call {
