@@ -82,10 +82,10 @@ static bool set_silenced(const struct sending *sending, int64_t wait_us, struct 
     }
     err->code = ERROR_THROTTLED;
     err->retry_after_ms = wait_us / US_PER_MS;
-    error_append(err, "%.*s asks for %lld s of silence, retry.max_wait of source %s is %lld s",
-                 STR_ARG(sending->subject.url.host),
-                 (long long)((wait_us + US_PER_S - 1) / US_PER_S), source->config->name,
-                 (long long)(source->config->retry.max_wait_us / US_PER_S));
+    error_append(
+        err, "%.*s asks for %lld s of silence (Retry-After), retry.max_wait of source %s is %lld s",
+        STR_ARG(sending->subject.url.host), (long long)((wait_us + US_PER_S - 1) / US_PER_S),
+        source->config->name, (long long)(source->config->retry.max_wait_us / US_PER_S));
     return false;
 }
 

@@ -166,12 +166,21 @@ static bool balance(struct task_run *task, struct error *err)
                      sent, settled, merged->duplicates);
 }
 
+/* The watermark promises that every change up to it was seen. Changes that are hidden were not: the
+ * next increment asks for them again, until they show or the operator says that they need not. */
+static bool moves_watermark(const struct task_run *task)
+{
+    bool is_blind = task->plan.kind == WALK_CHANGES || task->counters.proven_records == 0;
+    return task->plan.high_us != INT64_MIN && task->plan.cursor != NULL &&
+           (task->counters.hidden == 0 || task->allow_hidden || !is_blind);
+}
+
 static bool write_watermark(struct db *db,
                             const struct board *board,
                             const struct task_run *task,
                             struct error *err)
 {
-    if (task->plan.high_us == INT64_MIN || task->plan.cursor == NULL) {
+    if (!moves_watermark(task)) {
         return true;
     }
     struct number id = number_of(board->claim->id);
@@ -247,6 +256,8 @@ static bool write_task_end(struct db *db,
     buf_init(&absent, 64 * 1024);
     absent_fields(task, &absent);
     char after[INSTANT_TEXT_MAX];
+    int64_t after_us =
+        published && moves_watermark(task) ? task->plan.high_us : task->watermark_high_us;
     struct number id = number_of(board->claim->id);
     struct number read = number_of(task->records_read);
     struct number inserted = number_of(merged->inserted);
@@ -292,7 +303,7 @@ static bool write_task_end(struct db *db,
         transform.text,
         load.text,
         peak.text,
-        instant_param(published ? task->plan.high_us : task->watermark_high_us, after),
+        instant_param(after_us, after),
         has_error ? error_code_name(task->error.code) : NULL,
         has_error ? task->error.msg : NULL};
     return db_execute(db, SQL_TASK_END, params, ARRAY_SIZE(params), NULL, err);

@@ -149,6 +149,10 @@ static bool plan_task(void *session,
             plan->why_all = "the task has no version field";
         } else if (!read_cursor(source, request, now_us, &high_us, &plan->why_all)) {
             plan->kind = WALK_ALL;
+        } else if (probe.records == 0 && probe.total <= 0) {
+            /* Emptied, or denied without a word: no change in it would mean nothing. */
+            plan->kind = WALK_ALL;
+            plan->why_all = "the source shows no record at all";
         } else {
             struct partition *partition = arena_zalloc(&plan->arena, sizeof(*partition));
             if (partition == NULL) {

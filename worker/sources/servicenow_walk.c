@@ -189,7 +189,10 @@ static bool is_first_empty(struct walk *walk)
 static bool settle_empty_page(struct walk *walk, int64_t count, struct error *err)
 {
     int64_t again = counted_again(walk, count);
-    if (count > again && is_first_empty(walk)) {
+    /* Behind a last key an empty page agrees with the page before it; at the start of a range it
+     * stands alone and could be the answer to another question. */
+    bool is_alone = walk->last_key[0] == '\0';
+    if ((count > again || is_alone) && is_first_empty(walk)) {
         return true;
     }
     if (count > walk->page_size) {
