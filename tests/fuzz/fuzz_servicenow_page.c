@@ -1,0 +1,169 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/alloc.h"
+#include "tests/unit/worker/sources/copy_stream.h"
+#include "worker/sources/servicenow_page.h"
+
+/*
+ * Any bytes as an answer of the Table API, for a task with a column of every type: the page is
+ * refused with a word about it, or its batch is a well-formed COPY stream whose tuples are as many
+ * as the batch and the reader say. Names of fields are read from the same bytes.
+ */
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define CLAIM(condition)                                                                           \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            (void)fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #condition);          \
+            abort();                                                                               \
+        }                                                                                          \
+    } while (0)
+
+enum { INPUT_BYTES_MAX = 1 << 16, BATCH_BYTES_MAX = 1 << 20 };
+
+static const struct field FIELDS[] = {
+    {"sys_id", COLUMN_TEXT, false, NULL},   {"company", COLUMN_TEXT, true, "core_company"},
+    {"i", COLUMN_INTEGER, false, NULL},     {"b", COLUMN_BIGINT, false, NULL},
+    {"n", COLUMN_NUMERIC, false, NULL},     {"o", COLUMN_BOOLEAN, false, NULL},
+    {"t", COLUMN_TIMESTAMPTZ, false, NULL}, {"d", COLUMN_DATE, false, NULL},
+    {"v", COLUMN_INTERVAL, false, NULL},    {"j", COLUMN_JSONB, false, NULL},
+};
+static const struct column COLUMNS[] = {
+    {"sys_id", COLUMN_TEXT, 0, 0},     {"company", COLUMN_TEXT, 1, 0},
+    {"dv_company", COLUMN_TEXT, 1, 1}, {"i", COLUMN_INTEGER, 2, 0},
+    {"b", COLUMN_BIGINT, 3, 0},        {"n", COLUMN_NUMERIC, 4, 0},
+    {"o", COLUMN_BOOLEAN, 5, 0},       {"t", COLUMN_TIMESTAMPTZ, 6, 0},
+    {"d", COLUMN_DATE, 7, 0},          {"v", COLUMN_INTERVAL, 8, 0},
+    {"j", COLUMN_JSONB, 9, 0},
+};
+static const size_t KEY[] = {0};
+static const struct task_def TASK = {
+    .name = "t",
+    .source_type = "servicenow",
+    .load = "l",
+    .table = "u_t",
+    .fields = FIELDS,
+    .n_fields = ARRAY_SIZE(FIELDS),
+    .columns = COLUMNS,
+    .n_columns = ARRAY_SIZE(COLUMNS),
+    .key_columns = KEY,
+    .n_key_columns = 1,
+    .version_column = 7,
+    .revision_column = 3,
+    .window_column = 7,
+};
+
+/* Bytes of a value in binary COPY, -1 = any. In the order of enum column_type. */
+static const int WIDTHS[] = {
+    [COLUMN_TEXT] = -1,    [COLUMN_INTEGER] = 4,   [COLUMN_BIGINT] = 8,
+    [COLUMN_NUMERIC] = -1, [COLUMN_BOOLEAN] = 1,   [COLUMN_TIMESTAMPTZ] = 8,
+    [COLUMN_DATE] = 4,     [COLUMN_INTERVAL] = 16, [COLUMN_JSONB] = -1,
+};
+
+static bool check(void *arg, const struct cell *cells, struct error *err)
+{
+    size_t *n_checked = arg;
+    (void)err;
+    (*n_checked)++;
+    for (size_t i = 0; i < TASK.n_columns + 1; i++) {
+        CLAIM(cells[i].text.ptr != NULL || cells[i].text.len == 0);
+    }
+    return true;
+}
+
+static void claim_row(const struct copy_tuple *tuple)
+{
+    CLAIM(tuple->n_fields == (int)TASK.n_columns + 2);
+    CLAIM(tuple->fields[0].len > 0); /* a key is never NULL */
+    for (size_t i = 0; i < TASK.n_columns; i++) {
+        struct str value = tuple->fields[i];
+        int width = WIDTHS[COLUMNS[i].type];
+        CLAIM(value.ptr == NULL || width < 0 || value.len == (size_t)width);
+        bool is_text = COLUMNS[i].type == COLUMN_TEXT;
+        CLAIM(!is_text || value.ptr == NULL ||
+              (str_is_utf8(value) && memchr(value.ptr, '\0', value.len) == NULL));
+    }
+    CLAIM(tuple->fields[TASK.n_columns].len == 16); /* the row's hash */
+}
+
+static int64_t claim_stream(const struct buf *bytes, bool are_rows)
+{
+    struct copy_stream stream;
+    struct copy_tuple tuple;
+    int64_t n = 0;
+    copy_stream_init(&stream, buf_str(bytes));
+    while (copy_stream_next(&stream, &tuple)) {
+        if (are_rows) {
+            claim_row(&tuple);
+        } else {
+            CLAIM(tuple.n_fields == 3 && tuple.fields[1].len > 0);
+        }
+        n++;
+    }
+    CLAIM(!stream.is_broken);
+    return n;
+}
+
+static void add_name(void *arg, struct str name)
+{
+    size_t *n_bytes = arg;
+    CLAIM(str_is_utf8(name));
+    *n_bytes += name.len;
+}
+
+static void read_names(struct str input)
+{
+    struct buf body CLEANUP(buf_release);
+    struct error err = ERROR_INIT;
+    int64_t records = 0;
+    size_t n_bytes = 0;
+    buf_init(&body, INPUT_BYTES_MAX);
+    buf_add_str(&body, input);
+    enum servicenow_page page = servicenow_page_names(&body, add_name, &n_bytes, &records, &err);
+    CLAIM((page == SERVICENOW_PAGE_GOOD) == !error_is_set(&err));
+}
+
+static void read_words(struct str input)
+{
+    struct buf words CLEANUP(buf_release);
+    buf_init(&words, 300);
+    servicenow_error_text(input, &words);
+    CLAIM(words.len <= 300);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size > INPUT_BYTES_MAX) {
+        return 0;
+    }
+    struct str input = {(const char *)data, size};
+    struct buf body CLEANUP(buf_release);
+    struct row_batch batch;
+    struct error err = ERROR_INIT;
+    int64_t records = -1;
+    size_t n_checked = 0;
+    buf_init(&body, INPUT_BYTES_MAX);
+    buf_add_str(&body, input);
+    row_batch_init(&batch, &TASK, ROW_FULL, BATCH_BYTES_MAX);
+    row_batch_reset(&batch);
+    struct servicenow_reader *reader = servicenow_reader_new(&TASK, "i");
+    enum servicenow_page page =
+        servicenow_page_read(reader, &body, check, &n_checked, &batch, &records, &err);
+    CLAIM((page == SERVICENOW_PAGE_GOOD) == !error_is_set(&err));
+    if (page == SERVICENOW_PAGE_GOOD) {
+        row_batch_finish(&batch);
+        CLAIM(claim_stream(&batch.rows, true) == batch.n_rows);
+        CLAIM(claim_stream(&batch.rejects, false) == batch.n_rejects);
+        CLAIM(records == batch.n_rows + batch.n_rejects && records == (int64_t)n_checked);
+    } else {
+        CLAIM(records == -1);
+    }
+    servicenow_reader_free(reader);
+    row_batch_release(&batch);
+    read_names(input);
+    read_words(input);
+    return 0;
+}
