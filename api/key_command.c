@@ -215,7 +215,7 @@ static int list_keys(const struct config *config, const struct key_options *opti
     }
     if (options->json) {
         struct buf text CLEANUP(buf_release) = {0};
-        buf_init(&text, 16 * 1024 * 1024);
+        buf_init(&text, 16UL * 1024 * 1024);
         list_write(&text, LIST_JSON, key_columns, ARRAY_SIZE(key_columns), rows, db_rows(rows));
         (void)printf("%s\n", text.ptr);
         return 0;

@@ -85,7 +85,7 @@ static int run_with_config(const struct command *command)
     struct config config = {0};
     struct error err = ERROR_INIT;
     struct buf faults CLEANUP(buf_release) = {0};
-    buf_init(&faults, 256 * 1024);
+    buf_init(&faults, 256UL * 1024);
     if (!config_load(&config, command->config_path, &faults, &err)) {
         (void)fprintf(stderr, "%sfoz-api: %s\n", faults.ptr, err.msg);
         config_release(&config);
@@ -102,7 +102,7 @@ static int run_with_config(const struct command *command)
 static int print_openapi(void)
 {
     struct buf text CLEANUP(buf_release) = {0};
-    buf_init(&text, 1024 * 1024);
+    buf_init(&text, 1024UL * 1024);
     openapi_write(public_routes, public_routes_count, &text);
     (void)fputs(text.ptr, stdout);
     return 0;

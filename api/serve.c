@@ -21,7 +21,7 @@
 #define DATABASE_THREADS        4
 #define QUEUE_LIMIT             256
 #define ADMIN_QUEUE_LIMIT       16
-#define BODY_LIMIT_DEFAULT      (64 * 1024)
+#define BODY_LIMIT_DEFAULT      (64UL * 1024)
 #define CONNECTIONS_MAX         2048
 #define DESCRIPTORS_RESERVED    64
 #define REQUEST_LIMIT_US        (15 * US_PER_S)
@@ -110,7 +110,7 @@ static void init_public(struct services *services, const struct config *config)
         services->route_names[i] = public_routes[i].pattern;
     }
     struct buf openapi CLEANUP(buf_release) = {0};
-    buf_init(&openapi, 1024 * 1024);
+    buf_init(&openapi, 1024UL * 1024);
     openapi_write(public_routes, public_routes_count, &openapi);
     services->public = (struct service){
         .config = config,

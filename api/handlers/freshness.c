@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#define DESCRIPTION_MAX (1024 * 1024)
+#define DESCRIPTION_MAX (1024UL * 1024)
 
 const struct list_column freshness_columns[] = {
     {"version", CELL_NUMBER},     {"changed_at", CELL_INSTANT}, {"as_of", CELL_INSTANT},

@@ -9,7 +9,7 @@
 static void checksum(struct str question, struct str position, uint8_t out[SHA256_BYTES])
 {
     struct buf text CLEANUP(buf_release) = {0};
-    buf_init(&text, 64 * 1024);
+    buf_init(&text, 64UL * 1024);
     buf_addf(&text, "foz cursor 1\n%zu\n", question.len);
     buf_add_str(&text, question);
     buf_add_str(&text, position);

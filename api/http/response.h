@@ -13,7 +13,7 @@
  */
 
 #define RESPONSE_HEADERS_MAX 24
-#define RESPONSE_BODY_MAX    (64 * 1024 * 1024)
+#define RESPONSE_BODY_MAX    (64UL * 1024 * 1024)
 #define RESPONSE_ETAG_MAX    80
 
 struct response_header {

@@ -15,13 +15,13 @@
 #include "common/base/log.h"
 #include "common/base/thread.h"
 
-#define CONNECTION_MEMORY_BYTES (32 * 1024)
-#define ARENA_EXTRA_BYTES       (256 * 1024)
+#define CONNECTION_MEMORY_BYTES (32UL * 1024)
+#define ARENA_EXTRA_BYTES       (256UL * 1024)
 #define REAP_INTERVAL_US        (250 * US_PER_MS)
 /* Closing while the client still writes resets the connection, and the answer may be lost with it.
  * So an upload that is too large is read and dropped up to this size before the 413; what is
  * larger, or waits for our word (Expect), is answered at once. */
-#define OVERSIZE_PATIENCE_BYTES (16 * 1024 * 1024)
+#define OVERSIZE_PATIENCE_BYTES (INT64_C(16) * 1024 * 1024)
 
 /* One open socket; what the reaper knows of it. */
 struct peer {
@@ -372,7 +372,7 @@ on_upload(struct transaction *transaction, const char *data, size_t *data_size)
         transaction->body_dropped += *data_size;
     }
     *data_size = 0;
-    return transaction->body_dropped > OVERSIZE_PATIENCE_BYTES ? MHD_NO : MHD_YES;
+    return transaction->body_dropped > (size_t)OVERSIZE_PATIENCE_BYTES ? MHD_NO : MHD_YES;
 }
 
 static enum MHD_Result on_whole(struct transaction *transaction)
