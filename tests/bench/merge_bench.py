@@ -84,8 +84,7 @@ def run(bench: Bench, scratch: str) -> None:
                  " AND t.sys_id = s.sys_id WHERE t.sys_id IS NULL OR s.etl_hash IS DISTINCT FROM t.etl_hash"
                  % (same["staging"], TABLE))
     limit_s = min(bench.timed(anti_join) for _ in range(3))
-    # The merge's own WAL: that of the load less that of a load of as many rows to nowhere is not
-    # measurable from outside, so it is the merge's tables and catalogs together with staging's.
+    # All WAL of the load counts: staging's and the delta's catalog rows are most of it.
     report("no_change", same["merge_s"], limit_s, rows=bench.rows, unchanged=same["unchanged"],
            wal_mb=round(same["wal_bytes"] / 1e6, 3))
     bench.drop(same)
