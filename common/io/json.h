@@ -23,14 +23,23 @@ struct json;
 struct json *json_parse(struct str text, struct error *err);
 void json_free(struct json *root); /* accepts NULL */
 
-enum json_kind { JSON_KIND_NULL, JSON_KIND_BOOL, JSON_KIND_NUMBER, JSON_KIND_STRING, JSON_KIND_ARRAY, JSON_KIND_OBJECT };
+enum json_kind {
+    JSON_KIND_NULL,
+    JSON_KIND_BOOL,
+    JSON_KIND_NUMBER,
+    JSON_KIND_STRING,
+    JSON_KIND_ARRAY,
+    JSON_KIND_OBJECT
+};
 
 enum json_kind json_kind(const struct json *node);
 size_t json_size(const struct json *node); /* elements or members; 0 for scalars */
-const struct json *json_at(const struct json *node, size_t index);   /* NULL when out of range */
-const char *json_name_at(const struct json *object, size_t index);   /* member name */
-const struct json *json_find(const struct json *object, const char *name); /* case-sensitive; NULL if absent or not an object */
-const char *json_string(const struct json *node);                    /* NULL unless a string */
+const struct json *json_at(const struct json *node, size_t index); /* NULL when out of range */
+const char *json_name_at(const struct json *object, size_t index); /* member name */
+const struct json *
+json_find(const struct json *object,
+          const char *name); /* case-sensitive; NULL if absent or not an object */
+const char *json_string(const struct json *node); /* NULL unless a string */
 bool json_bool(const struct json *node, bool fallback);
 bool json_int64(const struct json *node, int64_t *ret_value); /* exact integers within 2^53 only */
 
