@@ -66,12 +66,43 @@ void servicenow_reader_free(struct servicenow_reader *reader)
     }
 }
 
-static const struct slot *find_slot(struct servicenow_reader *reader, struct str name)
+static uint64_t load_word(const char *at)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof(word));
+    return word;
+}
+
+/* Every member of every record passes here, and names are short: a call would cost more than the
+ * comparison. */
+static inline bool is_same_name(struct str a, struct str b)
+{
+    size_t at = 0;
+    if (a.len != b.len) {
+        return false;
+    }
+    for (; at + sizeof(uint64_t) <= a.len; at += sizeof(uint64_t)) {
+        if (load_word(a.ptr + at) != load_word(b.ptr + at)) {
+            return false;
+        }
+    }
+    if (at > 0) {
+        /* The rest, with some of what was compared already. */
+        at = a.len - sizeof(uint64_t);
+        return load_word(a.ptr + at) == load_word(b.ptr + at);
+    }
+    while (at < a.len && a.ptr[at] == b.ptr[at]) {
+        at++;
+    }
+    return at == a.len;
+}
+
+static inline const struct slot *find_slot(struct servicenow_reader *reader, struct str name)
 {
     for (size_t tried = 0; tried < reader->n_slots; tried++) {
         size_t i = reader->guess + tried;
         i = i < reader->n_slots ? i : i - reader->n_slots;
-        if (str_equal(reader->slots[i].name, name)) {
+        if (is_same_name(reader->slots[i].name, name)) {
             reader->guess = i + 1 < reader->n_slots ? i + 1 : 0;
             return &reader->slots[i];
         }
@@ -142,6 +173,36 @@ read_pair(struct json_pull *pull, struct cell *value, struct cell *display, stru
     }
 }
 
+static inline void fill_slot(struct servicenow_reader *reader,
+                             const struct slot *slot,
+                             const struct cell *value,
+                             const struct cell *display)
+{
+    if (slot->value_column >= 0) {
+        reader->cells[slot->value_column] = *value;
+    }
+    if (slot->display_column >= 0) {
+        reader->cells[slot->display_column] = *display;
+    }
+    if (slot->extra_column >= 0) {
+        reader->cells[slot->extra_column] = *value;
+    }
+}
+
+/* Nearly all values: nothing has to be remembered in case it turns out to be an array. */
+static inline bool read_text(struct servicenow_reader *reader,
+                             const struct slot *slot,
+                             struct json_pull *pull,
+                             struct error *err)
+{
+    if (json_pull_next(pull, err) != JSON_STRING) {
+        return false;
+    }
+    fill_slot(reader, slot, &(struct cell){CELL_TEXT, pull->has_nul, pull->text},
+              &(struct cell){0});
+    return true;
+}
+
 static bool read_value(struct servicenow_reader *reader,
                        const struct slot *slot,
                        struct json_pull *pull,
@@ -167,15 +228,7 @@ static bool read_value(struct servicenow_reader *reader,
     } else {
         return false;
     }
-    if (slot->value_column >= 0) {
-        reader->cells[slot->value_column] = value;
-    }
-    if (slot->display_column >= 0) {
-        reader->cells[slot->display_column] = display;
-    }
-    if (slot->extra_column >= 0) {
-        reader->cells[slot->extra_column] = value;
-    }
+    fill_slot(reader, slot, &value, &display);
     return true;
 }
 
@@ -194,8 +247,10 @@ static bool read_record(struct servicenow_reader *reader, struct json_pull *pull
         }
         const struct slot *slot = find_slot(reader, pull->text);
         struct str ignored;
-        if (slot == NULL ? !json_pull_skip(pull, &ignored, err)
-                         : !read_value(reader, slot, pull, err)) {
+        bool good = slot == NULL           ? json_pull_skip(pull, &ignored, err)
+                    : *pull->cursor == '"' ? read_text(reader, slot, pull, err)
+                                           : read_value(reader, slot, pull, err);
+        if (!good) {
             return false;
         }
     }

@@ -89,6 +89,44 @@ static void put_be32(char *at, uint32_t value)
     memcpy(at, &swapped, sizeof(swapped));
 }
 
+static inline void add_null(struct buf *out)
+{
+    if (sizeof(LENGTH_OF_NULL) > out->capacity - out->len &&
+        !buf_reserve(out, sizeof(LENGTH_OF_NULL))) {
+        out->overflow = true;
+        return;
+    }
+    memcpy(out->ptr + out->len, &LENGTH_OF_NULL, sizeof(LENGTH_OF_NULL));
+    out->len += sizeof(LENGTH_OF_NULL);
+    out->ptr[out->len] = '\0';
+}
+
+/* Most values have 8 to 32 bytes (keys have 32): two moves, which may overlap, and no call. */
+static inline void copy_value(char *to, const char *from, size_t len)
+{
+    struct half {
+        char bytes[16];
+    };
+
+    if (len >= 16 && len <= 32) {
+        struct half first;
+        struct half last;
+        memcpy(&first, from, sizeof(first));
+        memcpy(&last, from + len - sizeof(last), sizeof(last));
+        memcpy(to, &first, sizeof(first));
+        memcpy(to + len - sizeof(last), &last, sizeof(last));
+    } else if (len >= 8 && len < 16) {
+        uint64_t first;
+        uint64_t last;
+        memcpy(&first, from, sizeof(first));
+        memcpy(&last, from + len - sizeof(last), sizeof(last));
+        memcpy(to, &first, sizeof(first));
+        memcpy(to + len - sizeof(last), &last, sizeof(last));
+    } else {
+        memcpy(to, from, len);
+    }
+}
+
 /* A length word and that many bytes. */
 static void add_field(struct buf *out, const void *bytes, size_t len)
 {
@@ -99,7 +137,7 @@ static void add_field(struct buf *out, const void *bytes, size_t len)
     }
     char *at = out->ptr + out->len;
     put_be32(at, (uint32_t)len);
-    memcpy(at + sizeof(uint32_t), bytes, len);
+    copy_value(at + sizeof(uint32_t), bytes, len);
     out->len += size;
     out->ptr[out->len] = '\0';
 }
@@ -123,7 +161,10 @@ static enum coerce_result add_cell(struct buf *rows,
         return COERCE_VALUE;
     }
     size_t start = rows->len;
-    buf_add_be32(rows, LENGTH_OF_NULL);
+    add_null(rows);
+    if (cell->kind == CELL_ABSENT || cell->kind == CELL_NULL || cell->text.len == 0) {
+        return COERCE_NULL; /* as coerce_append says */
+    }
     enum coerce_result result = coerce_append(rows, type, cell, ret_reason, removed_nul);
     if (result == COERCE_VALUE) {
         close_field(rows, start);
@@ -241,7 +282,8 @@ static void add_shown_value(struct buf *out, const struct cell *cell)
 }
 
 /* The record as far as its cells tell, for sources whose pages are decoded in place. */
-static void add_cells_as_payload(struct buf *out, const struct task_def *task, const struct cell *cells)
+static void
+add_cells_as_payload(struct buf *out, const struct task_def *task, const struct cell *cells)
 {
     buf_add_char(out, '{');
     for (size_t i = 0; i < task->n_columns; i++) {

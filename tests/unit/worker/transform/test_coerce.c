@@ -7,6 +7,8 @@
 #include <cmocka.h>
 
 #include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/base/instant.h"
 #include "worker/transform/coerce.h"
 
 struct good_case {
@@ -212,6 +214,55 @@ static void coerce_latches_overflow_of_its_buffer(void **state)
     assert_true(out.overflow);
 }
 
+/* Coercion has a way of its own for the common form; instant.h is the authority. */
+static void coerce_agrees_with_instant_on_every_day_of_three_centuries(void **state)
+{
+    (void)state;
+    static const int64_t postgres_epoch_us = INT64_C(946684800) * US_PER_S;
+    struct buf out CLEANUP(buf_release) = {0};
+    buf_init(&out, 64);
+    int64_t last_us = instant_days_from_civil(2130, 1, 1) * US_PER_DAY;
+    for (int64_t us = instant_days_from_civil(1870, 1, 1) * US_PER_DAY; us < last_us;
+         us += US_PER_DAY + 3671 * US_PER_S) {
+        char text[INSTANT_TEXT_MAX];
+        struct cell cell = {CELL_TEXT, false, str_from(instant_format_plain(us, text))};
+        const char *reason = NULL;
+        int64_t removed = 0;
+        uint64_t encoded = 0;
+        buf_reset(&out);
+        assert_int_equal(coerce_append(&out, COLUMN_TIMESTAMPTZ, &cell, &reason, &removed),
+                         COERCE_VALUE);
+        assert_int_equal(out.len, sizeof(encoded));
+        memcpy(&encoded, out.ptr, sizeof(encoded));
+        assert_int_equal((int64_t)__builtin_bswap64(encoded), us - postgres_epoch_us);
+    }
+}
+
+/* Each byte of a good timestamp replaced by each other byte: good or not, as instant.h says. */
+static void coerce_refuses_the_timestamps_that_instant_refuses(void **state)
+{
+    (void)state;
+    static const char good[] = "2024-02-28 23:59:59";
+    struct buf out CLEANUP(buf_release) = {0};
+    buf_init(&out, 64);
+    for (size_t at = 0; at < sizeof(good) - 1; at++) {
+        for (int byte = 1; byte < 256; byte++) {
+            char text[sizeof(good)];
+            memcpy(text, good, sizeof(good));
+            text[at] = (char)byte;
+            struct cell cell = {CELL_TEXT, false, str_from(text)};
+            const char *reason = NULL;
+            int64_t removed = 0;
+            int64_t us = 0;
+            bool is_good = instant_parse_plain(cell.text, &us);
+            buf_reset(&out);
+            enum coerce_result result =
+                coerce_append(&out, COLUMN_TIMESTAMPTZ, &cell, &reason, &removed);
+            assert_int_equal(result, is_good ? COERCE_VALUE : COERCE_REJECT);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -219,6 +270,8 @@ int main(void)
         cmocka_unit_test(coerce_rejects_with_words_and_appends_nothing),
         cmocka_unit_test(coerce_takes_empty_null_and_absent_as_null_for_every_type),
         cmocka_unit_test(coerce_removes_and_counts_nul),
+        cmocka_unit_test(coerce_agrees_with_instant_on_every_day_of_three_centuries),
+        cmocka_unit_test(coerce_refuses_the_timestamps_that_instant_refuses),
         cmocka_unit_test(coerce_latches_overflow_of_its_buffer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
