@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,6 +19,14 @@ static const struct column *find_column(const struct task_def *task, const char 
         }
     }
     return NULL;
+}
+
+/* For what must be there. */
+static const struct column *get_column(const struct task_def *task, const char *name)
+{
+    const struct column *column = find_column(task, name);
+    assert(column != NULL);
+    return column;
 }
 
 static void load_with(struct catalog *catalog, struct conf_files *files, const char *yaml)
@@ -160,9 +169,9 @@ static void a_table_is_added_with_its_load(void **state)
     assert_int_equal(task->n_columns, 6);
     assert_non_null(find_column(task, "caller_id_email"));
     assert_non_null(find_column(task, "sn_etl_x"));
-    assert_int_equal(find_column(task, "dv_state")->type, COLUMN_TEXT);
-    assert_int_equal(find_column(task, "dv_state")->part, 1);
-    assert_int_equal(find_column(task, "dv_state")->field, find_column(task, "state")->field);
+    assert_int_equal(get_column(task, "dv_state")->type, COLUMN_TEXT);
+    assert_int_equal(get_column(task, "dv_state")->part, 1);
+    assert_int_equal(get_column(task, "dv_state")->field, get_column(task, "state")->field);
     assert_ptr_equal(catalog_find_load(&catalog, "changes")->tasks[0], task);
     assert_int_equal(catalog_find_load(&catalog, "changes")->parallel, 2);
 }
@@ -182,7 +191,7 @@ static void single_properties_of_shipped_tasks_change(void **state)
     assert_int_equal(task->n_indexes, 0);
     assert_string_equal(task->filter, "active=true");
     assert_non_null(find_column(task, "dv_assigned_to"));
-    assert_string_equal(task->fields[find_column(task, "assigned_to")->field].ref, "sys_user");
+    assert_string_equal(task->fields[get_column(task, "assigned_to")->field].ref, "sys_user");
     assert_int_equal(catalog_find_load(&catalog, "configurations")->parallel, 1);
 }
 
