@@ -210,15 +210,17 @@ class Daemon(FozTest):
 
     def test_a_retry_that_dies_too_is_not_retried_again(self):
         self.slow_down(200)
-        identity = self.post("/load-incidents/?mode=full")["execution_id"]
+        previous = self.post("/load-incidents/?mode=full")["execution_id"] - 1
         for _ in range(2):
             program = self.start_daemon()
-            latest = wait_until(lambda: (row := self.database.last_execution())["status"] == "running" and row, "a run begins")
+            latest = wait_until(lambda: (row := self.database.last_execution())["status"] == "running" and row["id"] > previous and row,
+                                "a run begins")
+            previous = latest["id"]
             program.kill()
         self.sim.do(control.clear_faults())
         self.start_daemon()
-        self.assertNotEqual(identity, latest["id"])
         self.assertEqual("interrupted", self.finished(latest["id"])["status"])
+        self.assertEqual(2, latest["attempt"])
         done = self.post()["execution_id"]
         self.finished(done)
         self.assertEqual("0", self.database.one(f"SELECT count(*) FROM ops.execution_log WHERE id > {latest['id']} AND id <> {done}"))

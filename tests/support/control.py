@@ -68,3 +68,8 @@ def clear_faults():
 def on_request(number, *commands):
     """Does the commands just before request number `number` from now is answered."""
     return {"on_request": number, "do": list(commands)}
+
+
+def clear_requests():
+    """Forgets what on_request() still waits to do."""
+    return {"clear_requests": True}

@@ -68,12 +68,17 @@ class _Collector(unittest.TestResult):
 
 def run_one(path, result_path):
     """The child: runs the tests of one file and writes the outcome as JSON."""
-    # Stopped from outside, the tests must still clean up behind themselves.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    result = _Collector()
+
+    def stop(*_):
+        """Stopped from outside: the test at hand fails and cleans up, no other begins."""
+        result.stop()
+        raise InterruptedError("stopped: the file took too long, or the run was ended")
+
+    signal.signal(signal.SIGTERM, stop)
     sys.path.insert(0, SUPPORT)
     sys.path.insert(0, os.path.dirname(path))
     suite = unittest.defaultTestLoader.loadTestsFromName(os.path.basename(path)[:-3])
-    result = _Collector()
     suite.run(result)
     problems = [(test.id(), text) for test, text in result.failures + result.errors]
     problems += [(test.id(), "unexpected success") for test in result.unexpectedSuccesses]

@@ -16,7 +16,7 @@ from runner import ROOT, Totals, run_files, say
 
 # The end-to-end files that a sanitizer pass repeats: those that exercise threads, errors and
 # interruption. The others differ in data, not in code paths.
-ASAN_E2E = ("test_load_servicenow", "test_moving_source", "test_faults_servicenow", "test_crash", "test_daemon")
+ASAN_E2E = ("test_load_servicenow", "test_moving_source", "test_faults_servicenow", "test_lies_servicenow", "test_crash", "test_daemon")
 TSAN_E2E = ("test_moving_source", "test_daemon")
 FUZZ_SECONDS = int(os.environ.get("FOZ_FUZZ_SECONDS", "10"))
 
