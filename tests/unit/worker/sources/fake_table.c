@@ -173,6 +173,16 @@ static int compare_rows(const void *a, const void *b)
     return compare_keys(sorting->table, left->key, right->key);
 }
 
+static bool is_sorted(struct fake_row *const *rows, int64_t n)
+{
+    for (int64_t i = 1; i < n; i++) {
+        if (compare_rows(&rows[i - 1], &rows[i]) > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void decode(struct str text, char *out, size_t size)
 {
     size_t n = 0;
@@ -281,7 +291,7 @@ static void write_page(const struct asked *asked, struct transport_answer *answe
         }
     }
     sorting = asked;
-    if (!table->ignores_order && asked->order_by_key) {
+    if (!table->ignores_order && asked->order_by_key && !is_sorted(found, matching)) {
         qsort(found, (size_t)matching, sizeof(found[0]), compare_rows);
     }
     bool slips = table->slips > 0 && table->slips-- > 0;
