@@ -410,12 +410,12 @@ class Tls(unittest.TestCase):
         self.assert_untrusted(result)
         self.assertIn("absent.pem", result["msg"])
 
-    def test_https_to_a_plain_port_is_a_configuration_error(self):
+    def test_https_to_a_plain_port_is_unreachable(self):
         plain = Server()
         self.addCleanup(plain.close)
         plain.serve_one = lambda connection: answer(connection, 400, b"") and False
         result = self.ask(plain, attempts=2)
-        self.assertEqual(result["code"], "config", result)
+        self.assertEqual(result["code"], "transient", result)
         self.assertIn("https", result["msg"])
 
 

@@ -28,8 +28,11 @@ static const char *instant_param(int64_t us, char out[INSTANT_TEXT_MAX])
     return us == INT64_MIN || us == INT64_MAX ? NULL : instant_format_rfc3339(us, out);
 }
 
-static const char *mode_of(const struct task_run *task)
+static const char *mode_of(const struct board *board, const struct task_run *task)
 {
+    if (task->plan.partitions == NULL) {
+        return load_mode_name(board->claim->mode); /* it failed before it was planned */
+    }
     switch (task->plan.kind) {
     case WALK_ALL:
         return "full";
@@ -282,7 +285,7 @@ static bool write_task_end(struct db *db,
                             task->source->name,
                             task->task->name,
                             task_status_name(status),
-                            mode_of(task),
+                            mode_of(board, task),
                             read.text,
                             inserted.text,
                             updated.text,
