@@ -72,6 +72,18 @@ static enum sending_step after_failed_probe(struct sending *sending, struct erro
     return give_up(sending, err);
 }
 
+/* Nothing has ever answered there: the last try's own fault says why, if there was one. */
+static enum sending_step after_no_answer(struct sending *sending, struct error *err)
+{
+    if (sending->tries > 0) {
+        *err = sending->last;
+    } else {
+        error_set(err, ERROR_TRANSIENT, "%s %.*s: %.*s cannot be reached", sending->subject.method,
+                  STR_ARG(sending->subject.url.path), STR_ARG(sending->subject.url.host));
+    }
+    return give_up(sending, err);
+}
+
 static bool set_silenced(const struct sending *sending, int64_t wait_us, struct error *err)
 {
     const struct http_source *source = sending->client->source;
@@ -110,6 +122,8 @@ enter(struct sending *sending, struct limiter_permit *permit, struct error *err)
         return SENDING_FAILED;
     case LIMITER_PROBE_FAILED:
         return after_failed_probe(sending, err);
+    case LIMITER_UNREACHABLE:
+        return after_no_answer(sending, err);
     }
     return SENDING_FAILED;
 }
@@ -309,6 +323,7 @@ retry(struct sending *sending, enum http_verdict verdict, int64_t silence_us, st
         sending->not_before_us = now_us(client) + step.wait_us;
         break;
     }
+    sending->last = *err;
     client->counters.retries++;
     log_debug("request is tried again", LOG_TEXT("source", source->config->name),
               LOG_TEXT("because", err->msg), LOG_INT("wait_ms", step.wait_us / US_PER_MS));
@@ -326,6 +341,12 @@ static enum sending_step attempt(struct sending *sending,
     struct http_response response = {0};
     enum transport_result result = perform(sending, &response, err);
 
+    if (result == TRANSPORT_ANSWERED) {
+        limiter_note_answer(limiter);
+    } else if (result == TRANSPORT_TIMED_OUT) {
+        /* The source may still be at it, and then holds the session: the next try would queue. */
+        client->transport.forget_cookies(client->transport.self);
+    }
     limiter_leave(limiter); /* judging may decode a page: that is no request in flight */
     enum http_verdict verdict = judge(sending, result, &response, err);
 

@@ -97,6 +97,10 @@ enum limiter_result limiter_enter(struct limiter *limiter,
             return LIMITER_SILENCED;
         }
         if (obstacle == OBSTACLE_BREAKER) {
+            /* A wrong host does not get better by waiting; an outage may. */
+            if (!limiter->was_answered && limiter->breaker.state == BREAKER_OPEN) {
+                return LIMITER_UNREACHABLE;
+            }
             saw_breaker = true;
             openings_seen = limiter->breaker.openings;
         }
@@ -122,6 +126,12 @@ void limiter_report(struct limiter *limiter,
     MUTEX_GUARD(&limiter->lock);
     breaker_record(&limiter->breaker, permit.is_probe, outcome, wait_clock_now_us(limiter->clock));
     condition_broadcast(&limiter->changed);
+}
+
+void limiter_note_answer(struct limiter *limiter)
+{
+    MUTEX_GUARD(&limiter->lock);
+    limiter->was_answered = true;
 }
 
 void limiter_silence(struct limiter *limiter, int64_t wait_us)

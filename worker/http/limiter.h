@@ -27,6 +27,7 @@ struct limiter {
     int64_t not_before_us;  /* guarded by lock */
     struct bucket bucket;   /* guarded by lock */
     struct breaker breaker; /* guarded by lock */
+    bool was_answered; /* guarded by lock: somebody is there, so an open breaker is waited for */
 };
 
 /* `clock` and `stop` must outlive it. max_in_flight >= 1. */
@@ -42,6 +43,7 @@ enum limiter_result {
     LIMITER_STOPPED,      /* the stop token ended the wait */
     LIMITER_SILENCED,     /* the source asked for more silence than max_wait_us */
     LIMITER_PROBE_FAILED, /* waited for the breaker, and another lane's probe failed */
+    LIMITER_UNREACHABLE,  /* the breaker is open, and no request was ever answered */
 };
 
 struct limiter_permit {
@@ -64,6 +66,9 @@ void limiter_leave(struct limiter *limiter);
 void limiter_report(struct limiter *limiter,
                     struct limiter_permit permit,
                     enum breaker_outcome outcome);
+
+/* The source has answered, be it with an error: it exists. */
+void limiter_note_answer(struct limiter *limiter);
 
 /* Nobody sends for wait_us from now; a longer silence already ordered stays. */
 void limiter_silence(struct limiter *limiter, int64_t wait_us);

@@ -27,7 +27,8 @@ struct sending {
     uint64_t generation;   /* of that value */
     bool has_credential;
     bool was_renewed;
-    int64_t tries; /* judged by the retry policy */
+    int64_t tries;     /* judged by the retry policy */
+    struct error last; /* why the last of them failed */
     int64_t not_before_us;
 };
 

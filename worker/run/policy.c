@@ -9,9 +9,10 @@ int policy_exit_of_error(const struct error *err)
         return EXIT_DENIED;
     case ERROR_TRANSIENT:
     case ERROR_THROTTLED:
-        /* No answer, or a gateway's: the other side is not there. A broken answer is. */
-        return err->http_status == 0 || err->http_status == 502 || err->http_status == 503 ||
-                       err->http_status == 504
+        /* No answer, or a gateway's: the other side is not there. A broken answer is, and so is a
+         * source that asks for silence, even for requests that were not sent because of it. */
+        return (err->http_status == 0 && err->code == ERROR_TRANSIENT) || err->http_status == 502 ||
+                       err->http_status == 503 || err->http_status == 504
                    ? EXIT_UNREACHABLE
                    : EXIT_TASK_FAILED;
     case ERROR_NONE:

@@ -25,6 +25,7 @@ static void set_up(struct fixture *fixture, int64_t max_in_flight, double per_se
     fixture->stop = stop_new(NULL);
     fixture->throttled_us = 0;
     limiter_init(&fixture->limiter, &config, max_in_flight, fixture->stop, &fixture->clock.clock);
+    limiter_note_answer(&fixture->limiter); /* else an open breaker is not waited for */
 }
 
 static void tear_down(struct fixture *fixture)
