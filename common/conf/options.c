@@ -49,9 +49,20 @@ const char *options_shown(struct option_reader *reader, const char *text)
     return shown;
 }
 
+/* What a file holds may stand in a message, but never end its line or move a terminal's cursor. */
+static void make_printable(struct buf *text, size_t from)
+{
+    for (size_t i = from; i < text->len; i++) {
+        if ((unsigned char)text->ptr[i] < ' ' || text->ptr[i] == 127) {
+            text->ptr[i] = '?';
+        }
+    }
+}
+
 void options_fault(struct option_reader *reader, int line, const char *format, ...)
 {
     va_list args;
+    size_t start = reader->faults->len;
     reader->n_faults++;
     if (line > 0) {
         buf_addf(reader->faults, "%s:%d: ", reader->file, line);
@@ -59,6 +70,7 @@ void options_fault(struct option_reader *reader, int line, const char *format, .
     va_start(args, format);
     buf_addv(reader->faults, format, args);
     va_end(args);
+    make_printable(reader->faults, start);
     buf_add_char(reader->faults, '\n');
 }
 

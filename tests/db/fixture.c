@@ -38,7 +38,7 @@ void begin_load(struct fixture *fixture, const char *source)
     struct error err = ERROR_INIT;
     staging_free(fixture->staging);
     fixture->staging = NULL;
-    assert_ok(staging_create(fixture->db, ++fixture->execution_id, source, fixture->task,
+    assert_ok(staging_create(fixture->db, ++fixture->execution_id, source, fixture->task, true,
                              &fixture->staging, &err),
               err);
     fixture->request = (struct merge_request){

@@ -134,7 +134,11 @@ static bool check_command(const struct args *args, const char *given, struct err
                              long_name(*letter), command->name);
         }
     }
-    if (args->n_names < command->names_min || args->n_names > command->names_max) {
+    if (args->n_names > command->names_max) {
+        return error_set(err, ERROR_CONFIG, "\"%s\" is one word too many; usage: foz-worker %s",
+                         args->names[command->names_max], command->synopsis);
+    }
+    if (args->n_names < command->names_min) {
         return error_set(err, ERROR_CONFIG, "usage: foz-worker %s", command->synopsis);
     }
     return true;

@@ -18,11 +18,12 @@ static bool is_running(struct db *db, const char *load, int64_t *ret_id, struct 
     return row != NULL;
 }
 
-static bool tidy(struct db *db, struct error *err)
+static bool tidy(struct db *db, bool is_start, struct error *err)
 {
     int64_t marked = 0;
     int64_t dropped = 0;
-    return claim_sweep(db, &marked, err) && (marked == 0 || staging_sweep(db, &dropped, err));
+    return claim_sweep(db, &marked, err) &&
+           ((marked == 0 && !is_start) || staging_sweep(db, &dropped, err));
 }
 
 /* Waits for its turn; the execution is reserved. */
@@ -53,7 +54,7 @@ static enum claim_result wait_and_start(struct foreground *foreground,
         bool notified = false;
         if (!db_wait_notify(foreground->owner, clock_monotonic_us() + 500 * US_PER_MS, -1,
                             &notified, err) ||
-            !tidy(foreground->owner, err)) {
+            !tidy(foreground->owner, false, err)) {
             return CLAIM_ERROR;
         }
     }
@@ -88,7 +89,7 @@ int foreground_run(struct foreground *foreground,
     char worker[160];
     claim_worker_name(worker, sizeof(worker));
     int64_t other = 0;
-    if (!tidy(foreground->owner, &err) ||
+    if (!tidy(foreground->owner, true, &err) ||
         !is_running(foreground->owner, request->load, &other, &err)) {
         return ret_report->exit_code = session_fail(&err);
     }

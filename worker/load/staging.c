@@ -169,6 +169,7 @@ bool staging_create(struct db *db,
                     int64_t execution_id,
                     const char *source,
                     const struct task_def *task,
+                    bool with_census,
                     struct staging **ret_staging,
                     struct error *err)
 {
@@ -177,7 +178,9 @@ bool staging_create(struct db *db,
     buf_init(&sql, SQL_MAX);
     add_drop(&sql, staging);
     add_create_rows(&sql, staging);
-    add_create_keys(&sql, staging);
+    if (with_census) {
+        add_create_keys(&sql, staging);
+    }
     add_create_rejects(&sql, staging);
     if (!db_script(db, sql.ptr, err)) {
         return error_wrap(err, "cannot create the staging of %s.%s", source, task->name);

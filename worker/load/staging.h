@@ -27,11 +27,13 @@ struct staging {
     char *copy_rejects;
 };
 
-/* Creates all three tables empty (replacing leftovers of the same name). */
+/* Creates the tables empty (replacing leftovers of the same name); the key census only if asked
+ * for, since a table costs more WAL than a small increment. */
 bool staging_create(struct db *db,
                     int64_t execution_id,
                     const char *source,
                     const struct task_def *task,
+                    bool with_census,
                     struct staging **ret_staging,
                     struct error *err);
 bool staging_drop(struct db *db, const struct staging *staging, struct error *err);

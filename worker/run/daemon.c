@@ -29,7 +29,8 @@ struct daemon {
     struct stop *stop;
     struct signals *signals;
     char worker[160];
-    struct db *db; /* the claimer; becomes the owner's connection of what it claims */
+    struct db *db;  /* the claimer; becomes the owner's connection of what it claims */
+    bool sweep_due; /* at the start and after a loss: staging of runs that ended meanwhile */
     struct mutex mutex;
     struct generation *generation; /* the present one */
     struct load_slot *slots;
@@ -63,15 +64,20 @@ static struct generation *generation_new(const char *path, struct stop *stop)
     return generation;
 }
 
+static void generation_free(struct generation *generation)
+{
+    hub_release(&generation->hub);
+    config_release(&generation->config);
+    xfree(generation);
+}
+
 static void generation_leave(struct daemon *daemon, struct generation *generation)
 {
     mutex_lock(&daemon->mutex);
     bool is_last = --generation->users == 0;
     mutex_unlock(&daemon->mutex);
     if (is_last) {
-        hub_release(&generation->hub);
-        config_release(&generation->config);
-        xfree(generation);
+        generation_free(generation);
     }
 }
 
@@ -132,13 +138,16 @@ static bool connect_claimer(struct daemon *daemon, struct error *err)
     const struct config *config = &daemon->generation->config;
     struct db_settings settings = {.url = config->database_url,
                                    .application_name = "foz-worker run"};
+    int64_t dropped = 0;
     struct db *db = db_open(&settings, err);
     if (db == NULL || !migrate_check(db, config, err) ||
-        !db_execute(db, "LISTEN " EXECUTION_QUEUE_CHANNEL, DB_NO_PARAMS, NULL, err)) {
+        !db_execute(db, "LISTEN " EXECUTION_QUEUE_CHANNEL, DB_NO_PARAMS, NULL, err) ||
+        (daemon->sweep_due && !staging_sweep(db, &dropped, err))) {
         db_close(db);
         return false;
     }
     daemon->db = db;
+    daemon->sweep_due = false;
     return true;
 }
 
@@ -233,6 +242,7 @@ static void serve(struct daemon *daemon)
                          LOG_TEXT("error", err.msg));
             }
             db_close(TAKE(daemon->db));
+            daemon->sweep_due = true;
             (void)stop_sleep_until(daemon->stop, clock_monotonic_us() + RECONNECT_US);
         }
         was_lost = !good;
@@ -247,6 +257,14 @@ int daemon_run(const char *config_path, struct stop *stop, struct signals *signa
         return EXIT_BAD_CONFIG;
     }
     claim_worker_name(daemon.worker, sizeof(daemon.worker));
+    /* What is wrong at the start is for the operator; what goes wrong later passes. */
+    struct error err = ERROR_INIT;
+    daemon.sweep_due = true;
+    if (!connect_claimer(&daemon, &err)) {
+        log_fail("cannot start", LOG_TEXT("error", err.msg));
+        generation_free(daemon.generation);
+        return err.code == ERROR_CONFIG ? EXIT_BAD_CONFIG : policy_exit_of_error(&err);
+    }
     mutex_init(&daemon.mutex);
     daemon.n_slots = 64;
     daemon.slots = xcalloc(daemon.n_slots, sizeof(*daemon.slots));

@@ -10,7 +10,7 @@
  * configuration on SIGHUP for the executions to come, drains on stop.
  */
 
-/* Runs until `stop`; returns the exit code: 143 after a clean drain. The database may come and go
- * meanwhile. `config_path` is read again on reload; a faulty file is reported and the old
- * configuration stays. */
+/* Runs until `stop`; returns the exit code: 143 after a clean drain, or at once 69, 77 or 78 when
+ * the database cannot be used at the start. Later it may come and go. `config_path` is read again
+ * on reload; a faulty file is reported and the old configuration stays. */
 int daemon_run(const char *config_path, struct stop *stop, struct signals *signals);

@@ -175,7 +175,7 @@ static bool ready_staging(struct lane_state *state, struct task_run *task, struc
 {
     return task->staging != NULL ||
            staging_create(state->db, state->board->claim->id, task->source->name, task->task,
-                          &task->staging, err);
+                          task->plan.kind == WALK_KEYS, &task->staging, err);
 }
 
 static bool do_plan(struct lane_state *state, struct task_run *task, struct error *err)

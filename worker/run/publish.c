@@ -48,7 +48,11 @@ static const char *mode_of(const struct board *board, const struct task_run *tas
     return "full";
 }
 
-bool publish_open_tasks(struct db *db, const struct board *board, struct error *err)
+/* Progress is worth no wait for the disk: what a crash of the server takes from it, the sweep says.
+ */
+static const char SQL_NO_WAIT[] = "SET LOCAL synchronous_commit TO off";
+
+static bool insert_tasks(struct db *db, const struct board *board, struct error *err)
 {
     struct number id = number_of(board->claim->id);
     for (size_t i = 0; i < board->n_tasks; i++) {
@@ -63,6 +67,16 @@ bool publish_open_tasks(struct db *db, const struct board *board, struct error *
     return true;
 }
 
+bool publish_open_tasks(struct db *db, const struct board *board, struct error *err)
+{
+    if (!db_begin(db, err) || !db_script(db, SQL_NO_WAIT, err) || !insert_tasks(db, board, err) ||
+        !db_commit(db, err)) {
+        db_rollback(db);
+        return false;
+    }
+    return true;
+}
+
 bool publish_task_started(struct db *db,
                           const struct board *board,
                           const struct task_run *task,
@@ -70,14 +84,21 @@ bool publish_task_started(struct db *db,
 {
     struct number id = number_of(board->claim->id);
     char before[INSTANT_TEXT_MAX];
-    return db_execute(
-        db,
-        "UPDATE ops.execution_task SET status = 'running', started_at = clock_timestamp(),"
-        " watermark_before = $4"
-        " WHERE execution_id = $1 AND source = $2 AND task = $3",
-        DB_PARAMS(id.text, task->source->name, task->task->name,
-                  instant_param(task->watermark_high_us, before)),
-        NULL, err);
+    bool done =
+        db_begin(db, err) && db_script(db, SQL_NO_WAIT, err) &&
+        db_execute(
+            db,
+            "UPDATE ops.execution_task SET status = 'running', started_at = clock_timestamp(),"
+            " watermark_before = $4"
+            " WHERE execution_id = $1 AND source = $2 AND task = $3",
+            DB_PARAMS(id.text, task->source->name, task->task->name,
+                      instant_param(task->watermark_high_us, before)),
+            NULL, err) &&
+        db_commit(db, err);
+    if (!done) {
+        db_rollback(db);
+    }
+    return done;
 }
 
 /* The execution must still be ours. With `until_commit` nobody can take it before we commit. */
