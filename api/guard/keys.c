@@ -212,6 +212,7 @@ void key_cache_free(struct key_cache *cache)
     xfree(cache);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the depth is that of uthash's macros */
 enum key_cache_result key_cache_get(struct key_cache *cache,
                                     const struct key_digest *digest,
                                     int64_t now_us,
@@ -230,6 +231,7 @@ enum key_cache_result key_cache_get(struct key_cache *cache,
     return KEY_CACHE_VALID;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the depth is that of uthash's macros */
 void key_cache_put(struct key_cache *cache,
                    const struct key_digest *digest,
                    const struct principal *principal,

@@ -49,6 +49,7 @@ void limiter_free(struct limiter *limiter)
 }
 
 /* The bucket of `name`, moved to the end of the table. */
+/* NOLINTNEXTLINE(readability-function-size): the depth is that of uthash's macros */
 static struct allowance *find_allowance(struct limiter *limiter, const char *name)
 {
     struct allowance *allowance = NULL;

@@ -123,7 +123,9 @@ void listen_describe(int fd, char out[LISTEN_ADDRESS_MAX])
     struct sockaddr_storage address = {0};
     socklen_t len = sizeof(address);
     char host[INET6_ADDRSTRLEN] = "";
-    (void)getsockname(fd, (struct sockaddr *)&address, &len);
+    if (getsockname(fd, (struct sockaddr *)&address, &len) != 0) {
+        address.ss_family = AF_INET; /* shown as 0.0.0.0:0 */
+    }
     listen_peer_text((const struct sockaddr *)&address, host, sizeof(host));
     if (address.ss_family == AF_INET6) {
         (void)snprintf(out, LISTEN_ADDRESS_MAX, "[%s]:%u", host,

@@ -400,6 +400,7 @@ static enum MHD_Result on_whole(struct transaction *transaction)
     return MHD_YES;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the signature is libmicrohttpd's */
 static enum MHD_Result on_access(void *cls,
                                  struct MHD_Connection *connection,
                                  const char *url,

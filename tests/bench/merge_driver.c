@@ -187,7 +187,8 @@ static bool stage(const struct plan *plan, double *ret_encode_s, struct error *e
 static bool load(struct db *db, struct plan *plan, int64_t execution_id, struct error *err)
 {
     struct staging *staging = NULL;
-    if (!staging_create(db, execution_id, "snow", plan->task, false, &staging, err)) {
+    staging = staging_create(db, execution_id, "snow", plan->task, false, err);
+    if (staging == NULL) {
         return false;
     }
     plan->staging = staging;

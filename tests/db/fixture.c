@@ -38,9 +38,9 @@ void begin_load(struct fixture *fixture, const char *source)
     struct error err = ERROR_INIT;
     staging_free(fixture->staging);
     fixture->staging = NULL;
-    assert_ok(staging_create(fixture->db, ++fixture->execution_id, source, fixture->task, true,
-                             &fixture->staging, &err),
-              err);
+    fixture->staging =
+        staging_create(fixture->db, ++fixture->execution_id, source, fixture->task, true, &err);
+    assert_ok(fixture->staging != NULL, err);
     fixture->request = (struct merge_request){
         .staging = fixture->staging, .source = source, .max_delete_fraction = 0.3};
 }

@@ -144,19 +144,22 @@ static bool check_command(const struct args *args, const char *given, struct err
     return true;
 }
 
-bool args_parse(int argc, char **argv, struct args *ret_args, struct error *err)
+/* All options, wherever they stand; their letters go into `given`. */
+static bool take_options(int argc,
+                         char **argv,
+                         struct args *args,
+                         char given[ARRAY_SIZE(OPTIONS) + 1],
+                         struct error *err)
 {
     struct option options[ARRAY_SIZE(OPTIONS) + 1] = {0};
+    size_t n_given = 0;
+    int letter = 0;
     for (size_t i = 0; i < ARRAY_SIZE(OPTIONS); i++) {
         options[i] =
             (struct option){.name = OPTIONS[i].name,
                             .has_arg = OPTIONS[i].value != NULL ? required_argument : no_argument,
                             .val = OPTIONS[i].letter};
     }
-    struct args args = {0};
-    char given[ARRAY_SIZE(OPTIONS) + 1] = "";
-    size_t n_given = 0;
-    int letter = 0;
     opterr = 0;
     while ((letter = getopt_long(argc, argv, ":c:hV", options, NULL)) != -1) {
         if (letter == '?' || letter == ':') {
@@ -167,9 +170,19 @@ bool args_parse(int argc, char **argv, struct args *ret_args, struct error *err)
         if (strchr(given, letter) == NULL) {
             given[n_given++] = (char)letter;
         }
-        if (!take_option(&args, letter, optarg, err)) {
+        if (!take_option(args, letter, optarg, err)) {
             return false;
         }
+    }
+    return true;
+}
+
+bool args_parse(int argc, char **argv, struct args *ret_args, struct error *err)
+{
+    struct args args = {0};
+    char given[ARRAY_SIZE(OPTIONS) + 1] = "";
+    if (!take_options(argc, argv, &args, given, err)) {
+        return false;
     }
     if (optind < argc) {
         args.command = find_command(argv[optind]);

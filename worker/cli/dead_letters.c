@@ -29,8 +29,8 @@ select_letters(struct db *db, const struct args *args, const char *sql, struct e
 {
     struct buf sources CLEANUP(buf_release);
     struct buf tasks CLEANUP(buf_release);
-    buf_init(&sources, 64 * 1024);
-    buf_init(&tasks, 64 * 1024);
+    buf_init(&sources, (size_t)64 * 1024);
+    buf_init(&tasks, (size_t)64 * 1024);
     add_array(&sources, args->sources, args->n_sources);
     add_array(&tasks, args->tasks, args->n_tasks);
     return db_query(db, sql, DB_PARAMS(sources.ptr, tasks.ptr), err);

@@ -121,11 +121,11 @@ int foreground_run(struct foreground *foreground,
         break;
     }
     struct load_run_options options = {
+        .stop = foreground->stop,
         .on_progress = foreground->progress.enabled ? load_progress_show : NULL,
         .arg = &foreground->progress,
     };
-    load_run(foreground->config, foreground->hub, foreground->owner, &claim, foreground->stop,
-             &options, ret_report);
+    load_run(foreground->config, foreground->hub, foreground->owner, &claim, &options, ret_report);
     load_progress_clear(&foreground->progress);
     return ret_report->exit_code;
 }

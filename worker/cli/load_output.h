@@ -17,7 +17,7 @@ struct load_progress {
 };
 
 void load_progress_init(struct load_progress *progress);
-void load_progress_show(void *progress, struct board *board);
+void load_progress_show(void *arg, struct board *board); /* arg: the struct load_progress */
 void load_progress_clear(struct load_progress *progress);
 
 /* The reports of all executions of one command on stdout. */

@@ -16,7 +16,7 @@ int command_migrate(const struct args *args)
     failed = session_database(&config, false, &db);
     if (failed == 0) {
         struct buf plan CLEANUP(buf_release);
-        buf_init(&plan, 1024 * 1024);
+        buf_init(&plan, (size_t)1024 * 1024);
         struct error err = ERROR_INIT;
         if (!migrate_run(db, &config, args->dry_run, &plan, &err)) {
             failed = session_fail(&err);

@@ -15,7 +15,7 @@ int session_fail(const struct error *err)
 int session_config(const struct args *args, struct config *config)
 {
     struct buf faults CLEANUP(buf_release);
-    buf_init(&faults, 256 * 1024);
+    buf_init(&faults, (size_t)256 * 1024);
     struct error err = ERROR_INIT;
     if (!config_load(config, args->config_path, &faults, &err)) {
         (void)fputs(faults.ptr, stderr);

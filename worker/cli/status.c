@@ -69,7 +69,7 @@ static int print_sections(struct db *db)
 static int print_json(struct db *db)
 {
     struct buf sql CLEANUP(buf_release);
-    buf_init(&sql, 64 * 1024);
+    buf_init(&sql, (size_t)64 * 1024);
     buf_add_c(&sql, "SELECT json_build_object(");
     for (size_t i = 0; i < ARRAY_SIZE(SECTIONS); i++) {
         buf_addf(&sql, "%s'%s', (SELECT coalesce(json_agg(x), '[]') FROM (%s) x)",

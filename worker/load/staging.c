@@ -165,13 +165,12 @@ static void add_drop(struct buf *sql, const struct staging *staging)
              staging->rejects);
 }
 
-bool staging_create(struct db *db,
-                    int64_t execution_id,
-                    const char *source,
-                    const struct task_def *task,
-                    bool with_census,
-                    struct staging **ret_staging,
-                    struct error *err)
+struct staging *staging_create(struct db *db,
+                               int64_t execution_id,
+                               const char *source,
+                               const struct task_def *task,
+                               bool with_census,
+                               struct error *err)
 {
     struct staging *staging CLEANUP(staging_freep) = staging_new(execution_id, source, task);
     struct buf sql CLEANUP(buf_release) = {0};
@@ -183,10 +182,10 @@ bool staging_create(struct db *db,
     }
     add_create_rejects(&sql, staging);
     if (!db_script(db, sql.ptr, err)) {
-        return error_wrap(err, "cannot create the staging of %s.%s", source, task->name);
+        (void)error_wrap(err, "cannot create the staging of %s.%s", source, task->name);
+        return NULL;
     }
-    *ret_staging = TAKE(staging);
-    return true;
+    return TAKE(staging);
 }
 
 bool staging_drop(struct db *db, const struct staging *staging, struct error *err)

@@ -28,14 +28,14 @@ struct staging {
 };
 
 /* Creates the tables empty (replacing leftovers of the same name); the key census only if asked
- * for, since a table costs more WAL than a small increment. */
-bool staging_create(struct db *db,
-                    int64_t execution_id,
-                    const char *source,
-                    const struct task_def *task,
-                    bool with_census,
-                    struct staging **ret_staging,
-                    struct error *err);
+ * for, since a table costs more WAL than a small increment. NULL on failure; free with
+ * staging_free. */
+struct staging *staging_create(struct db *db,
+                               int64_t execution_id,
+                               const char *source,
+                               const struct task_def *task,
+                               bool with_census,
+                               struct error *err);
 bool staging_drop(struct db *db, const struct staging *staging, struct error *err);
 void staging_free(struct staging *staging); /* memory only; accepts NULL */
 

@@ -50,7 +50,7 @@ struct load_slot {
 static struct generation *generation_new(const char *path, struct stop *stop)
 {
     struct buf faults CLEANUP(buf_release);
-    buf_init(&faults, 256 * 1024);
+    buf_init(&faults, (size_t)256 * 1024);
     struct error err = ERROR_INIT;
     struct generation *generation = XNEW(struct generation);
     if (!config_load(&generation->config, path, &faults, &err)) {
@@ -85,10 +85,10 @@ static void *slot_main(void *arg)
 {
     struct load_slot *slot = arg;
     struct daemon *daemon = slot->daemon;
-    struct load_run_options options = {.retry_when_stopped = true};
+    struct load_run_options options = {.stop = daemon->stop, .retry_when_stopped = true};
     struct run_report report;
-    load_run(&slot->generation->config, &slot->generation->hub, slot->owner, &slot->claim,
-             daemon->stop, &options, &report);
+    load_run(&slot->generation->config, &slot->generation->hub, slot->owner, &slot->claim, &options,
+             &report);
     run_report_release(&report);
     db_close(TAKE(slot->owner));
     generation_leave(daemon, TAKE(slot->generation));
@@ -213,37 +213,51 @@ static void reload(struct daemon *daemon)
     log_info("configuration reloaded");
 }
 
+/* One round: tidy when it is time, claim what there is, wait for more. */
+static bool serve_once(struct daemon *daemon, int64_t *next_tend_us, struct error *err)
+{
+    bool full = false;
+    bool notified = false;
+    if (!connect_claimer(daemon, err)) {
+        return false;
+    }
+    if (clock_monotonic_us() >= *next_tend_us) {
+        if (!tend(daemon, err)) {
+            return false;
+        }
+        *next_tend_us = clock_monotonic_us() + LOOK_AGAIN_US;
+    }
+    return claim_all(daemon, &full, err) &&
+           db_wait_notify(daemon->db,
+                          clock_monotonic_us() + (full ? 100 * US_PER_MS : LOOK_AGAIN_US),
+                          signals_fd(daemon->signals), &notified, err);
+}
+
+static void note_loss(struct daemon *daemon, bool was_lost, const struct error *err)
+{
+    if (!was_lost) {
+        log_fail("the queue cannot be read; trying again every second",
+                 LOG_TEXT("error", err->msg));
+    }
+    db_close(TAKE(daemon->db));
+    daemon->sweep_due = true;
+    (void)stop_sleep_until(daemon->stop, clock_monotonic_us() + RECONNECT_US);
+}
+
 static void serve(struct daemon *daemon)
 {
     bool was_lost = false;
     int64_t next_tend_us = 0;
     while (!stop_is_requested(daemon->stop)) {
         struct error err = ERROR_INIT;
-        bool full = false;
-        bool notified = false;
         if (signals_take_reload(daemon->signals)) {
             reload(daemon);
         }
-        bool good = connect_claimer(daemon, &err);
-        if (good && clock_monotonic_us() >= next_tend_us) {
-            good = tend(daemon, &err);
-            next_tend_us = clock_monotonic_us() + LOOK_AGAIN_US;
-        }
-        good = good && claim_all(daemon, &full, &err) &&
-               db_wait_notify(daemon->db,
-                              clock_monotonic_us() + (full ? 100 * US_PER_MS : LOOK_AGAIN_US),
-                              signals_fd(daemon->signals), &notified, &err);
-        if (good && was_lost) {
-            log_info("the database is back");
-        }
+        bool good = serve_once(daemon, &next_tend_us, &err);
         if (!good) {
-            if (!was_lost) {
-                log_fail("the queue cannot be read; trying again every second",
-                         LOG_TEXT("error", err.msg));
-            }
-            db_close(TAKE(daemon->db));
-            daemon->sweep_due = true;
-            (void)stop_sleep_until(daemon->stop, clock_monotonic_us() + RECONNECT_US);
+            note_loss(daemon, was_lost, &err);
+        } else if (was_lost) {
+            log_info("the database is back");
         }
         was_lost = !good;
     }

@@ -5,7 +5,7 @@
 void hub_init(struct hub *hub, const struct config *config, struct stop *stop)
 {
     hub->config = config;
-    hub->sources = xcalloc(config->n_sources + 1, sizeof(*hub->sources));
+    hub->sources = xcalloc(config->n_sources + 1, sizeof(struct http_source *));
     hub->errors = xcalloc(config->n_sources + 1, sizeof(*hub->errors));
     for (size_t i = 0; i < config->n_sources; i++) {
         const struct source_config *source = &config->sources[i];

@@ -173,9 +173,11 @@ static bool plan_walk(struct lane_state *state, struct task_run *task, struct er
  * the lane that walks it call this. */
 static bool ready_staging(struct lane_state *state, struct task_run *task, struct error *err)
 {
-    return task->staging != NULL ||
-           staging_create(state->db, state->board->claim->id, task->source->name, task->task,
-                          task->plan.kind == WALK_KEYS, &task->staging, err);
+    if (task->staging == NULL) {
+        task->staging = staging_create(state->db, state->board->claim->id, task->source->name,
+                                       task->task, task->plan.kind == WALK_KEYS, err);
+    }
+    return task->staging != NULL;
 }
 
 static bool do_plan(struct lane_state *state, struct task_run *task, struct error *err)

@@ -110,21 +110,25 @@ static bool gather_tasks(struct load_running *running, bool *ret_mass_delete, st
                      running->load->name, running->load->source_type);
 }
 
+static void fail_task(struct load_running *running, struct task_run *task, const struct error *why)
+{
+    struct error trouble = ERROR_INIT;
+    task->error = *why;
+    task->phase = PHASE_DONE;
+    task->status = TASK_FAILED;
+    if (!publish_failure(running->owner, &running->board, task, TASK_FAILED, &trouble)) {
+        log_warn("the end of a task could not be recorded", LOG_TEXT("error", trouble.msg));
+    }
+    log_fail("task failed", LOG_TEXT("source", task->source->name),
+             LOG_TEXT("task", task->task->name), LOG_TEXT("error", why->msg));
+}
+
 static void
 fail_tasks_of(struct load_running *running, size_t source_index, const struct error *why)
 {
     for (size_t i = 0; i < running->n_tasks; i++) {
-        struct task_run *task = &running->tasks[i];
-        if (task->source_index == source_index) {
-            task->error = *why;
-            task->phase = PHASE_DONE;
-            task->status = TASK_FAILED;
-            struct error trouble = ERROR_INIT;
-            if (!publish_failure(running->owner, &running->board, task, TASK_FAILED, &trouble)) {
-                log_warn("the end of a task could not be recorded", LOG_TEXT("error", trouble.msg));
-            }
-            log_fail("task failed", LOG_TEXT("source", task->source->name),
-                     LOG_TEXT("task", task->task->name), LOG_TEXT("error", why->msg));
+        if (running->tasks[i].source_index == source_index) {
+            fail_task(running, &running->tasks[i], why);
         }
     }
 }
@@ -134,7 +138,7 @@ static void open_sources(struct load_running *running)
 {
     const struct config *config = running->config;
     running->sessions = xcalloc(config->n_sources + 1, sizeof(*running->sessions));
-    running->session_clients = xcalloc(config->n_sources + 1, sizeof(*running->session_clients));
+    running->session_clients = xcalloc(config->n_sources + 1, sizeof(struct http_client *));
     running->board.sessions = running->sessions;
     for (size_t i = 0; i < running->n_tasks; i++) {
         const struct task_run *task = &running->tasks[i];
@@ -358,7 +362,6 @@ void load_run(const struct config *config,
               struct hub *hub,
               struct db *owner,
               const struct claim *claim,
-              struct stop *stop,
               const struct load_run_options *options,
               struct run_report *ret_report)
 {
@@ -369,7 +372,7 @@ void load_run(const struct config *config,
                                    .owner = owner,
                                    .claim = claim,
                                    .options = options,
-                                   .stop = stop_new(stop)};
+                                   .stop = stop_new(options->stop)};
     log_info("execution started", LOG_INT("execution_id", claim->id), LOG_TEXT("load", claim->load),
              LOG_TEXT("mode", load_mode_name(claim->mode)), LOG_TEXT("trace_id", claim->trace_id));
     struct error err = ERROR_INIT;

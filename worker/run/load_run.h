@@ -44,6 +44,7 @@ struct run_report {
 void run_report_release(struct run_report *report);
 
 struct load_run_options {
+    struct stop *stop; /* of the process */
     /* Called about five times a second with the board; NULL for none. */
     void (*on_progress)(void *arg, struct board *board);
     void *arg;
@@ -56,6 +57,5 @@ void load_run(const struct config *config,
               struct hub *hub,
               struct db *owner,
               const struct claim *claim,
-              struct stop *stop,
               const struct load_run_options *options,
               struct run_report *ret_report);

@@ -277,7 +277,7 @@ static bool write_task_end(struct db *db,
     const struct merge_result *merged = &task->merged;
     bool published = status == TASK_SUCCESS || status == TASK_PARTIAL;
     struct buf absent CLEANUP(buf_release);
-    buf_init(&absent, 64 * 1024);
+    buf_init(&absent, (size_t)64 * 1024);
     absent_fields(task, &absent);
     char after[INSTANT_TEXT_MAX];
     int64_t after_us =

@@ -24,7 +24,7 @@ static void
 fingerprint(const struct source_config *source, const struct task_def *task, struct buf *out)
 {
     struct buf text CLEANUP(buf_release);
-    buf_init(&text, 64 * 1024);
+    buf_init(&text, (size_t)64 * 1024);
     buf_addf(&text, "%s|%s|%s", source->url, task->table, task->filter != NULL ? task->filter : "");
     for (size_t i = 0; i < task->n_columns; i++) {
         buf_addf(&text, "|%s:%d", task->columns[i].name, (int)task->columns[i].type);

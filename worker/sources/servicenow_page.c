@@ -389,6 +389,7 @@ static bool read_result_rows(void *arg, struct json_pull *pull, struct error *er
     return read_result(arg, pull, err);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): a callback and its argument count as two */
 enum servicenow_page servicenow_page_read(struct servicenow_reader *reader,
                                           struct buf *body,
                                           servicenow_row_check check,

@@ -112,7 +112,7 @@ static bool check_time(struct page_context *page, const struct cell *cells, stru
 {
     struct walk *walk = page->walk;
     const struct partition *partition = walk->partition;
-    int64_t us;
+    int64_t us = 0;
     if (!cell_instant(walk, cells, walk->task->version_column, &us, err)) {
         return false;
     }
@@ -137,7 +137,7 @@ static bool check_time(struct page_context *page, const struct cell *cells, stru
 static bool check_window(struct page_context *page, const struct cell *cells, struct error *err)
 {
     const struct partition *partition = page->walk->partition;
-    int64_t us;
+    int64_t us = 0;
     if (!cell_instant(page->walk, cells, page->walk->task->window_column, &us, err)) {
         return false;
     }

@@ -33,9 +33,9 @@ struct walk *servicenow_walk_open(void *session,
         walk->check_field = xstrndup(field.ptr, field.len);
     }
     walk->reader = servicenow_reader_new(task, walk->check_field);
-    buf_init(&walk->url, 4 * SERVICENOW_URL_MAX_BYTES);
+    buf_init(&walk->url, (size_t)4 * SERVICENOW_URL_MAX_BYTES);
     buf_init(&walk->terms, SERVICENOW_URL_MAX_BYTES);
-    buf_init(&walk->query, 2 * SERVICENOW_URL_MAX_BYTES);
+    buf_init(&walk->query, (size_t)2 * SERVICENOW_URL_MAX_BYTES);
     int64_t configured = task->page_size > 0 ? task->page_size : PAGE_SIZE_DEFAULT;
     walk->page_size_max = partition->kind == WALK_KEYS ? PAGE_SIZE_KEYS : configured;
     walk->page_size = walk->page_size_max;
