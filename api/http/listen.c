@@ -131,8 +131,9 @@ void listen_describe(int fd, char out[LISTEN_ADDRESS_MAX])
         (void)snprintf(out, LISTEN_ADDRESS_MAX, "[%s]:%u", host,
                        (unsigned)ntohs(((struct sockaddr_in6 *)&address)->sin6_port));
     } else {
-        (void)snprintf(out, LISTEN_ADDRESS_MAX, "%s:%u", host,
-                       (unsigned)ntohs(((struct sockaddr_in *)&address)->sin_port));
+        /* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): getsockname filled it in */
+        unsigned port = ntohs(((struct sockaddr_in *)&address)->sin_port);
+        (void)snprintf(out, LISTEN_ADDRESS_MAX, "%s:%u", host, port);
     }
 }
 

@@ -15,7 +15,7 @@
 #define GOOD_PAGES_BEFORE_GROWTH 8
 #define COUNT_TRIES_MAX          4
 #define SPLIT_DEPTH_MAX          40
-#define RANGES_MAX               (16 * SPLIT_DEPTH_MAX)
+#define RANGES_MAX               ((size_t)16 * SPLIT_DEPTH_MAX)
 
 struct walk *servicenow_walk_open(void *session,
                                   const struct source_config *source,
