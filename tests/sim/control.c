@@ -10,8 +10,9 @@ enum { PLANS_MAX = 64 };
 
 /* {"on_request": N, "do": [...]} */
 struct plan {
-    int64_t left;   /* requests that still pass before it */
-    char table[64]; /* only requests whose path ends in it; "": any */
+    int64_t left;       /* requests that still pass before it */
+    char table[64];     /* only requests whose path ends in it; "": any */
+    const char *prefix; /* only requests to this system; NULL: any */
     struct json *document;
 };
 
@@ -47,6 +48,44 @@ void control_free(struct control *control)
         mutex_release(&control->lock);
         xfree(control);
     }
+}
+
+/* The system that `name` says, the first one without; NULL: there is no such system. */
+static const struct simulated *find_system(const struct control *control, struct str name)
+{
+    for (int i = 0; i < control->parts.n_systems; i++) {
+        if (name.len == 0 || str_equal_c(name, control->parts.systems[i].name)) {
+            return &control->parts.systems[i];
+        }
+    }
+    return NULL;
+}
+
+/* `op` is the object a member stands in, `what` its value: either may name the system. */
+static const struct simulated *system_of(const struct control *control,
+                                         const struct json *op,
+                                         const struct json *what,
+                                         struct error *err)
+{
+    const char *name = json_find_string(what, "system");
+
+    name = name != NULL ? name : json_find_string(op, "system");
+    const struct simulated *found = find_system(control, str_from(name));
+
+    if (found == NULL) {
+        (void)error_set(err, ERROR_DATA, "system %s: there is no such system", name);
+    }
+    return found;
+}
+
+static bool system_has_verb(const struct simulated *system, const char *verb)
+{
+    for (int i = 0; system->verbs[i] != NULL; i++) {
+        if (strcmp(system->verbs[i], verb) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* A text is an instant or "now"; an object has "set", "advance" or "run". */
@@ -85,16 +124,22 @@ static void reset(struct control *control)
     journal_reset(control->parts.journal);
     sim_clock_set(control->parts.clock, control->parts.start_us);
     sim_clock_run(control->parts.clock, control->parts.runs);
-    servicenow_reset(control->parts.servicenow);
+    for (int i = 0; i < control->parts.n_systems; i++) {
+        control->parts.systems[i].reset(control->parts.systems[i].self);
+    }
 }
 
 static bool plan(struct control *control, const struct json *op, struct error *err)
 {
     const char *table = json_find_string(op, "table");
     const struct json *todo = json_find(op, "do");
+    const struct simulated *system = system_of(control, op, NULL, err);
     struct buf text CLEANUP(buf_release) = {0};
     int64_t number;
 
+    if (system == NULL) {
+        return false;
+    }
     if (!json_int64(json_find(op, "on_request"), &number) || number < 1 || todo == NULL) {
         return error_set(err, ERROR_DATA, "on_request: needs a number from 1 and a list \"do\"");
     }
@@ -113,6 +158,7 @@ static bool plan(struct control *control, const struct json *op, struct error *e
 
     memset(fresh, 0, sizeof(*fresh));
     fresh->left = number;
+    fresh->prefix = json_find(op, "system") != NULL ? system->prefix : NULL;
     fresh->document = document;
     if (table != NULL && strlen(table) < sizeof(fresh->table)) {
         memcpy(fresh->table, table, strlen(table));
@@ -120,21 +166,17 @@ static bool plan(struct control *control, const struct json *op, struct error *e
     return true;
 }
 
-/* One member of an operation. `out` gets what it has to say, as a JSON value. */
+/* One member of the operation `op`. `out` gets what it has to say, as a JSON value. */
 static bool run_member(struct control *control,
-                       const char *name,
-                       const struct json *value,
+                       const struct json *op,
+                       size_t index,
                        struct buf *out,
                        struct error *err)
 {
-    static const char *const mutations[] = {"insert", "update", "delete", "burst"};
+    const char *name = json_name_at(op, index);
+    const struct json *value = json_at(op, index);
     int64_t seconds;
 
-    for (size_t i = 0; i < ARRAY_SIZE(mutations); i++) {
-        if (strcmp(name, mutations[i]) == 0) {
-            return servicenow_mutate(control->parts.servicenow, name, value, out, err);
-        }
-    }
     if (strcmp(name, "clock") == 0) {
         return set_clock(control, value, err);
     }
@@ -165,8 +207,16 @@ static bool run_member(struct control *control,
         journal_reset(control->parts.journal);
         return true;
     }
-    return error_set(err, ERROR_DATA, "%s: there is no such operation, or its value is wrong",
-                     name);
+    const struct simulated *system = system_of(control, op, value, err);
+
+    if (system == NULL) {
+        return false;
+    }
+    if (system_has_verb(system, name)) {
+        return system->mutate(system->self, name, value, out, err);
+    }
+    return error_set(err, ERROR_DATA, "%s: %s has no such operation, or its value is wrong", name,
+                     system->name);
 }
 
 static bool
@@ -183,8 +233,11 @@ run_op(struct control *control, const struct json *op, struct buf *out, struct e
         const char *name = json_name_at(op, i);
         struct buf said CLEANUP(buf_release) = {0};
 
-        buf_init(&said, 1 << 20);
-        if (!run_member(control, name, json_at(op, i), &said, err)) {
+        if (strcmp(name, "system") == 0) {
+            continue;
+        }
+        buf_init(&said, 1 << 24);
+        if (!run_member(control, op, i, &said, err)) {
             return false;
         }
         buf_addf(out, "%s\"%s\":", first ? "" : ",", name);
@@ -254,9 +307,40 @@ answer_state(struct control *control, const struct request *request, struct repl
     journal_write(control->parts.journal, n, &reply->body);
     buf_add_c(&reply->body, ",\"faults\":");
     faults_write(control->parts.faults, &reply->body);
-    buf_add_c(&reply->body, ",\"rows\":{\"servicenow\":{");
-    servicenow_write_counts(control->parts.servicenow, &reply->body);
-    buf_add_c(&reply->body, "}}}");
+    buf_add_c(&reply->body, ",\"rows\":{");
+    for (int i = 0; i < control->parts.n_systems; i++) {
+        const struct simulated *system = &control->parts.systems[i];
+
+        buf_addf(&reply->body, "%s\"%s\":{", i > 0 ? "," : "", system->name);
+        system->write_counts(system->self, &reply->body);
+        buf_add_char(&reply->body, '}');
+    }
+    buf_add_char(&reply->body, '}');
+    for (int i = 0; i < control->parts.n_systems; i++) {
+        const struct simulated *system = &control->parts.systems[i];
+
+        if (system->write_state != NULL) {
+            buf_addf(&reply->body, ",\"%s\":{", system->name);
+            system->write_state(system->self, &reply->body);
+            buf_add_char(&reply->body, '}');
+        }
+    }
+    buf_add_char(&reply->body, '}');
+}
+
+static void answer_rows(struct control *control, const struct request *request, struct reply *reply)
+{
+    struct str name = STR_NONE;
+
+    (void)request_param(request, "system", &name);
+    const struct simulated *system = find_system(control, name);
+
+    if (system == NULL) {
+        reply->status = 400;
+        buf_add_c(&reply->body, "{\"error\":\"rows: there is no such system\"}\n");
+        return;
+    }
+    system->truth(system->self, request, reply);
 }
 
 bool control_answer(struct control *control, const struct request *request, struct reply *reply)
@@ -267,7 +351,7 @@ bool control_answer(struct control *control, const struct request *request, stru
         return false;
     }
     if (str_equal_c(request->path, "/_control/rows") && !post) {
-        servicenow_truth(control->parts.servicenow, request, reply);
+        answer_rows(control, request, reply);
         return true;
     }
     reply_header(reply, "Content-Type", "application/json");
@@ -283,6 +367,21 @@ bool control_answer(struct control *control, const struct request *request, stru
     return true;
 }
 
+/* The path's last segments are `table`: "Ticket" is not meant by ".../Group_Ticket". */
+static bool path_ends_in(struct str path, const char *table)
+{
+    struct str tail = str_from(table);
+
+    return str_ends_with(path, tail) &&
+           (path.len == tail.len || path.ptr[path.len - tail.len - 1] == '/');
+}
+
+static bool plan_meets(const struct plan *plan, const struct request *request)
+{
+    return (plan->table[0] == '\0' || path_ends_in(request->path, plan->table)) &&
+           (plan->prefix == NULL || str_starts_with(request->path, str_from(plan->prefix)));
+}
+
 /* The plan whose turn this request is, taken out of the list. */
 static struct json *due_plan(struct control *control, const struct request *request)
 {
@@ -292,8 +391,7 @@ static struct json *due_plan(struct control *control, const struct request *requ
     for (int i = 0; i < control->n_plans && due == NULL; i++) {
         struct plan *p = &control->plans[i];
 
-        if ((p->table[0] == '\0' || str_ends_with(request->path, str_from(p->table))) &&
-            --p->left == 0) {
+        if (plan_meets(p, request) && --p->left == 0) {
             due = p->document;
             control->plans[i] = control->plans[--control->n_plans];
         }

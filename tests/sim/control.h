@@ -3,8 +3,8 @@
 #include "tests/sim/fault.h"
 #include "tests/sim/journal.h"
 #include "tests/sim/server.h"
-#include "tests/sim/servicenow/servicenow.h"
 #include "tests/sim/sim_clock.h"
+#include "tests/sim/simulated.h"
 
 /*
  * /_control: how a test steers the simulators while they are being read, and how it learns what
@@ -17,7 +17,8 @@ struct control_parts {
     struct sim_clock *clock;
     struct faults *faults;
     struct journal *journal;
-    struct servicenow *servicenow;
+    const struct simulated *systems; /* the first is meant where none is named */
+    int n_systems;
     int64_t start_us; /* what the clock returns to on reset */
     bool runs;        /* and whether it runs */
 };

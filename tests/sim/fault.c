@@ -7,7 +7,13 @@
 #include "common/base/random.h"
 
 static const char *const kind_names[] = {
-#define FAULT(name) #name,
+#define FAULT(name, system) #name,
+#include "tests/sim/faults.def"
+#undef FAULT
+};
+
+static const char *const kind_systems[] = {
+#define FAULT(name, system) system,
 #include "tests/sim/faults.def"
 #undef FAULT
 };
@@ -73,6 +79,7 @@ static bool set_option(struct fault *fault, struct str key, struct str value, st
         {"probability", NULL, &fault->probability, NULL, 0},
         {"seconds", NULL, &fault->seconds, NULL, 0},
         {"share", NULL, &fault->share, NULL, 0},
+        {"system", NULL, NULL, fault->system, sizeof(fault->system)},
         {"route", NULL, NULL, fault->route, sizeof(fault->route)},
         {"table", NULL, NULL, fault->table, sizeof(fault->table)},
         {"match", NULL, NULL, fault->match, sizeof(fault->match)},
@@ -104,6 +111,7 @@ static bool start_fault(struct fault *fault, struct str kind, struct error *err)
     for (int i = 0; i < N_FAULT_KINDS; i++) {
         if (str_equal_c(kind, kind_names[i])) {
             fault->kind = (enum fault_kind)i;
+            snprintf(fault->system, sizeof(fault->system), "%s", kind_systems[i]);
             return true;
         }
     }
@@ -116,8 +124,22 @@ static bool start_fault(struct fault *fault, struct str kind, struct error *err)
                      near != NULL ? "; did you mean " : "", near != NULL ? near : "");
 }
 
+static bool system_is_known(const char *system)
+{
+    for (int i = 0; i < N_FAULT_KINDS; i++) {
+        if (strcmp(kind_systems[i], system) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool add_fault(struct faults *faults, const struct fault *fault, struct error *err)
 {
+    if (!system_is_known(fault->system)) {
+        return error_set(err, ERROR_CONFIG, "fault option system=%s: there is no such system",
+                         fault->system);
+    }
     MUTEX_GUARD(&faults->lock);
     /* Those used up make room. */
     int kept = 0;
@@ -173,7 +195,7 @@ bool faults_add_json(struct faults *faults, const struct json *object, struct er
         struct buf text CLEANUP(buf_release) = {0};
 
         buf_init(&text, 4096);
-        if (strcmp(name, "kind") == 0 || strcmp(name, "system") == 0) {
+        if (strcmp(name, "kind") == 0) {
             continue;
         }
         if (json_string(member) != NULL) {
@@ -213,9 +235,12 @@ void faults_write(struct faults *faults, struct buf *out)
         if (fault->count == 0) {
             continue;
         }
-        buf_addf(out, "%s{\"kind\":\"%s\",\"count\":%lld,\"after\":%lld,\"struck\":%lld,\"table\":",
+        buf_addf(out,
+                 "%s{\"kind\":\"%s\",\"count\":%lld,\"after\":%lld,\"struck\":%lld,\"system\":",
                  first ? "" : ",", kind_names[fault->kind], (long long)fault->count,
                  (long long)fault->after, (long long)fault->struck);
+        buf_add_json_string(out, str_from(fault->system));
+        buf_add_c(out, ",\"table\":");
         buf_add_json_string(out, str_from(fault->table));
         buf_add_char(out, '}');
         first = false;
@@ -223,12 +248,18 @@ void faults_write(struct faults *faults, struct buf *out)
     buf_add_char(out, ']');
 }
 
+/* Logging in works unless a fault is about just that. */
+static bool route_matches(const struct fault *fault, const char *route)
+{
+    if (fault->route[0] != '\0') {
+        return strcmp(fault->route, route) == 0;
+    }
+    return (strcmp(route, "oauth") != 0 && strcmp(route, "session") != 0) ||
+           fault->kind == FAULT_oauth_refuse || fault->kind == FAULT_oauth_short_life;
+}
+
 static bool strikes(struct faults *faults, struct fault *fault, const struct fault_target *target)
 {
-    bool route = fault->route[0] == '\0'
-                     ? strcmp(target->route, "oauth") != 0 || fault->kind == FAULT_oauth_refuse ||
-                           fault->kind == FAULT_oauth_short_life
-                     : strcmp(fault->route, target->route) == 0;
     struct str needle = str_from(fault->match);
 
     /* These bend changes to the data, not answers. */
@@ -236,7 +267,9 @@ static bool strikes(struct faults *faults, struct fault *fault, const struct fau
         fault->kind == FAULT_no_audit_delete) {
         return false;
     }
-    if (fault->count == 0 || !route || target->rows <= fault->over - (fault->over == 0 ? 1 : 0) ||
+    if (fault->count == 0 || strcmp(fault->system, target->system) != 0 ||
+        !route_matches(fault, target->route) ||
+        target->rows <= fault->over - (fault->over == 0 ? 1 : 0) ||
         (fault->table[0] != '\0' && !str_equal_c(target->table, fault->table)) ||
         (needle.len > 0 && (target->query.len == 0 || memmem(target->query.ptr, target->query.len,
                                                              needle.ptr, needle.len) == NULL))) {
@@ -280,6 +313,7 @@ void faults_peek(struct faults *faults,
         const struct fault *fault = &faults->items[i];
 
         if (fault->kind == kind && fault->count != 0 &&
+            strcmp(fault->system, target->system) == 0 &&
             (fault->table[0] == '\0' || str_equal_c(target->table, fault->table))) {
             ret_drawn->items[ret_drawn->n++] = *fault;
         }

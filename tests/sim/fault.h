@@ -16,7 +16,7 @@
 
 enum fault_kind {
 
-#define FAULT(name) FAULT_##name,
+#define FAULT(name, system) FAULT_##name,
 #include "tests/sim/faults.def"
 #undef FAULT
     N_FAULT_KINDS
@@ -29,7 +29,8 @@ struct fault {
     int64_t count; /* requests it still strikes; -1: all */
     int64_t after; /* requests it lets pass first */
     double probability;
-    char route[16];             /* "table", "stats", "oauth"; "": table and stats */
+    char system[16];            /* of its kind, unless another one was named */
+    char route[16];             /* "table", "stats", "oauth"; "": all but oauth and session */
     char table[64];             /* "": any */
     char match[FAULT_TEXT_MAX]; /* only requests whose decoded query string holds this */
     char field[FAULT_TEXT_MAX]; /* one name, or several joined by ';' */
@@ -57,6 +58,7 @@ struct drawn {
 };
 
 struct fault_target {
+    const char *system;
     const char *route;
     struct str table;
     struct str query; /* decoded */

@@ -26,12 +26,33 @@ void journal_free(struct journal *journal)
     xfree(journal);
 }
 
-/* The path, without a record's id. Lock held. */
+/* The path, numbers in it as "*": a route per record would be too many. */
+static void name_route(struct str path, char name[96])
+{
+    size_t len = 0;
+    size_t start = 0;
+
+    for (size_t i = 0; i <= path.len && len < 94; i++) {
+        if (i < path.len && path.ptr[i] != '/') {
+            name[len++] = path.ptr[i];
+            continue;
+        }
+        if (len > start && strspn(&name[start], "0123456789") >= len - start) {
+            len = start;
+            name[len++] = '*';
+        }
+        name[len++] = i < path.len ? '/' : '\0';
+        start = len;
+    }
+    name[len] = '\0';
+}
+
+/* Lock held. */
 static struct journal_route *find_route(struct journal *journal, struct str path)
 {
-    char name[96];
+    char name[96] = "";
 
-    snprintf(name, sizeof(name), "%.*s", STR_ARG(path));
+    name_route(path, name);
     for (int i = 0; i < journal->n_routes; i++) {
         if (strcmp(journal->routes[i].name, name) == 0) {
             return &journal->routes[i];
@@ -93,7 +114,7 @@ void journal_end(struct journal *journal, uint64_t number, const struct reply *r
     entry->status = reply->status;
     entry->duration_us = clock_monotonic_us() - entry->started_us;
     entry->bytes = (int64_t)reply->body.len;
-    if (reply->status != 200) {
+    if (reply->status != 200 && reply->status != 206) {
         find_route(journal, path_of(entry->uri))->failures++;
     }
 }

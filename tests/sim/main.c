@@ -2,11 +2,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
 #include "common/base/instant.h"
 #include "tests/sim/control.h"
+#include "tests/sim/servicenow/servicenow.h"
 
 #define GENERATED_UNTIL_US (INT64_C(1768478400) * US_PER_S) /* 2026-01-15T12:00:00Z */
 #define TICKETS_MAX        INT64_C(50000000)
@@ -23,9 +25,19 @@ static const char usage[] =
     "  --clock INSTANT|now  where the simulated clock starts; generated data leads up to it\n"
     "  --fault SPEC         KIND[:key=value,...]; may be repeated\n";
 
+/* Every system there is. */
+static const struct {
+    simulated_open *open;
+    const char *log; /* below --data */
+} catalog[] = {
+    {servicenow_open, SERVICENOW_LOG},
+};
+
+enum { N_SYSTEMS = ARRAY_SIZE(catalog) };
+
 struct settings {
     const char *listen;
-    struct servicenow_options servicenow;
+    struct simulated_options options;
     const char *clock;
 };
 
@@ -33,9 +45,22 @@ struct simulator {
     struct sim_clock clock;
     struct faults faults;
     struct journal *journal;
-    struct servicenow *servicenow;
+    struct simulated systems[N_SYSTEMS];
+    int n_systems; /* opened */
     struct control *control;
 };
+
+static const struct simulated *find_system(const struct simulator *sim, struct str path)
+{
+    for (int i = 0; i < sim->n_systems; i++) {
+        struct str prefix = str_from(sim->systems[i].prefix);
+
+        if (str_starts_with(path, prefix) && path.len > prefix.len && path.ptr[prefix.len] == '/') {
+            return &sim->systems[i];
+        }
+    }
+    return NULL;
+}
 
 static void answer(void *context, const struct request *request, struct reply *reply)
 {
@@ -47,12 +72,18 @@ static void answer(void *context, const struct request *request, struct reply *r
     uint64_t number = journal_begin(sim->journal, request);
 
     control_before_request(sim->control, request);
-    if (str_starts_with(request->path, STR_LITERAL("/servicenow/"))) {
-        servicenow_answer(sim->servicenow, request, reply);
+    const struct simulated *system = find_system(sim, request->path);
+
+    if (system != NULL) {
+        system->answer(system->self, request, reply);
     } else {
         reply->status = 404;
         reply_header(reply, "Content-Type", "text/plain");
-        buf_add_c(&reply->body, "foz-sim serves /servicenow and /_control\n");
+        buf_add_c(&reply->body, "foz-sim serves /_control");
+        for (int i = 0; i < sim->n_systems; i++) {
+            buf_addf(&reply->body, " and %s", sim->systems[i].prefix);
+        }
+        buf_add_char(&reply->body, '\n');
     }
     journal_end(sim->journal, number, reply);
 }
@@ -96,9 +127,9 @@ static int read_arguments(int argc, char **argv, struct settings *settings, stru
         } else if (strcmp(name, "--seed") == 0) {
             ok = read_number(name, value, INT64_MAX, &seed);
         } else if (strcmp(name, "--tickets") == 0) {
-            ok = read_number(name, value, TICKETS_MAX, &settings->servicenow.n_tickets);
+            ok = read_number(name, value, TICKETS_MAX, &settings->options.n_tickets);
         } else if (strcmp(name, "--data") == 0) {
-            settings->servicenow.data_dir = value;
+            settings->options.data_dir = value;
         } else if (strcmp(name, "--clock") == 0) {
             settings->clock = value;
         } else if (strcmp(name, "--fault") == 0) {
@@ -113,7 +144,7 @@ static int read_arguments(int argc, char **argv, struct settings *settings, stru
             return 64;
         }
     }
-    settings->servicenow.seed = (uint64_t)seed;
+    settings->options.seed = (uint64_t)seed;
     return 0;
 }
 
@@ -146,7 +177,9 @@ static int serve(struct simulator *sim, const struct settings *settings, const s
         fprintf(stderr, "foz-sim: %s\n", err.msg);
         return 69;
     }
-    servicenow_set_address(sim->servicenow, server_address(server));
+    for (int i = 0; i < sim->n_systems; i++) {
+        sim->systems[i].set_address(sim->systems[i].self, server_address(server));
+    }
     printf("foz-sim listening on http://%s\n", server_address(server));
     fflush(stdout);
     (void)sigwait(signals, &received);
@@ -154,44 +187,87 @@ static int serve(struct simulator *sim, const struct settings *settings, const s
     return 0;
 }
 
+/* Opens all systems; each replays its log if the data folder has it. */
+static bool open_systems(struct simulator *sim, const struct settings *settings, struct error *err)
+{
+    int n_logs = 0;
+
+    for (int i = 0; i < N_SYSTEMS; i++) {
+        struct simulated_options options = settings->options;
+
+        options.recorded = options.data_dir != NULL;
+        if (options.recorded) {
+            char *path CLEANUP(xfreep) = xasprintf("%s/%s", options.data_dir, catalog[i].log);
+            bool there = access(path, R_OK) == 0;
+
+            options.data_dir = there ? options.data_dir : NULL;
+            n_logs += there ? 1 : 0;
+        }
+        if (!catalog[i].open(&sim->systems[i], &options, &sim->clock, &sim->faults, err)) {
+            return false;
+        }
+        sim->n_systems++;
+    }
+    if (settings->options.data_dir != NULL && n_logs == 0) {
+        return error_set(err, ERROR_CONFIG,
+                         "--data %s: holds none of the recorded logs, the first would be %s",
+                         settings->options.data_dir, catalog[0].log);
+    }
+    return true;
+}
+
+static void close_systems(struct simulator *sim)
+{
+    for (int i = 0; i < sim->n_systems; i++) {
+        sim->systems[i].free(sim->systems[i].self);
+    }
+    sim->n_systems = 0;
+}
+
 static int run(struct simulator *sim, struct settings *settings, const sigset_t *signals)
 {
     struct error err = ERROR_INIT;
     int64_t start_us;
-    bool recorded = settings->servicenow.data_dir != NULL;
+    int64_t recorded_s = 0;
+    bool recorded = settings->options.data_dir != NULL;
 
     if (!start_instant(settings->clock, &start_us)) {
         return 64;
     }
-    settings->servicenow.base_s = start_us / US_PER_S;
+    settings->options.base_s = start_us / US_PER_S;
     /* Recorded data stands still until a test moves it. */
     sim_clock_init(&sim->clock, start_us, !recorded);
-    sim->servicenow = servicenow_new(&settings->servicenow, &sim->clock, &sim->faults, &err);
-    if (sim->servicenow == NULL) {
+    if (!open_systems(sim, settings, &err)) {
         fprintf(stderr, "foz-sim: %s\n", err.msg);
+        close_systems(sim);
         return 69;
     }
+    for (int i = 0; i < sim->n_systems; i++) {
+        int64_t until_s = sim->systems[i].recorded_until_s;
+
+        recorded_s = until_s > recorded_s ? until_s : recorded_s;
+    }
     if (recorded && settings->clock == NULL) {
-        start_us = (servicenow_recorded_until_s(sim->servicenow) + 3600) * US_PER_S;
+        start_us = (recorded_s + 3600) * US_PER_S;
         sim_clock_set(&sim->clock, start_us);
     }
     sim->journal = journal_new();
-    struct control_parts parts = {&sim->clock,     &sim->faults, sim->journal,
-                                  sim->servicenow, start_us,     !recorded};
+    struct control_parts parts = {&sim->clock,    &sim->faults, sim->journal, sim->systems,
+                                  sim->n_systems, start_us,     !recorded};
 
     sim->control = control_new(&parts);
     int status = serve(sim, settings, signals);
 
     control_free(sim->control);
     journal_free(sim->journal);
-    servicenow_free(sim->servicenow);
+    close_systems(sim);
     sim_clock_release(&sim->clock);
     return status;
 }
 
 int main(int argc, char **argv)
 {
-    struct settings settings = {.listen = "127.0.0.1:0", .servicenow = {.n_tickets = 24000}};
+    struct settings settings = {.listen = "127.0.0.1:0", .options = {.n_tickets = 24000}};
     struct simulator *sim CLEANUP(xfreep) = XNEW(struct simulator);
     sigset_t signals;
 

@@ -8,7 +8,6 @@
 #include "common/base/instant.h"
 #include "tests/sim/servicenow/cursor.h"
 #include "tests/sim/servicenow/replay.h"
-#include "tests/sim/servicenow/servicenow.h"
 
 enum { SET_MAX = 128 };
 
@@ -295,7 +294,8 @@ static bool json_flag(const struct json *object, const char *name, bool fallback
 static bool
 fault_is_open(struct servicenow *sn, enum fault_kind kind, struct str table, double *ret_seconds)
 {
-    struct fault_target target = {.route = "table", .table = table, .rows = 1};
+    struct fault_target target = {
+        .system = "servicenow", .route = "table", .table = table, .rows = 1};
     struct drawn *drawn CLEANUP(xfreep) = XNEW(struct drawn);
 
     /* Only the faults about mutations are meant; drawing would use others up. */

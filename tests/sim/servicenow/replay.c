@@ -3,12 +3,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "common/base/alloc.h"
 #include "common/base/buf.h"
 #include "common/base/instant.h"
+#include "tests/sim/gzip.h"
 #include "tests/sim/md5.h"
+#include "tests/sim/servicenow/servicenow.h"
 #include "tests/sim/servicenow/world.h"
 
 #define LOG_MAX_BYTES ((size_t)256 << 20)
@@ -388,25 +389,6 @@ static int compare_events(const void *a, const void *b)
     return left->order < right->order ? -1 : left->order > right->order ? 1 : 0;
 }
 
-static bool unpack(const char *path, struct buf *out, struct error *err)
-{
-    gzFile file = gzopen(path, "rb");
-    char *chunk CLEANUP(xfreep) = xmalloc(1 << 20);
-    int n;
-
-    if (file == NULL) {
-        return error_set(err, ERROR_CONFIG, "--data: cannot read %s", path);
-    }
-    while ((n = gzread(file, chunk, 1 << 20)) > 0) {
-        buf_add(out, chunk, (size_t)n);
-    }
-    (void)gzclose(file);
-    if (n < 0 || out->overflow) {
-        return error_set(err, ERROR_CONFIG, "--data: %s is damaged or too large", path);
-    }
-    return true;
-}
-
 static bool
 index_events(struct replay *replay, struct store *store, struct str text, struct error *err)
 {
@@ -436,13 +418,12 @@ index_events(struct replay *replay, struct store *store, struct str text, struct
 
 struct replay *replay_open(const char *data_dir, struct store *store, struct error *err)
 {
-    char *path CLEANUP(xfreep) =
-        xasprintf("%s/servicenow_uci498/incident_event_log.csv.gz", data_dir);
+    char *path CLEANUP(xfreep) = xasprintf("%s/%s", data_dir, SERVICENOW_LOG);
     struct replay *replay = XNEW(struct replay);
     struct buf text;
 
     buf_init(&text, LOG_MAX_BYTES);
-    bool ok = unpack(path, &text, err);
+    bool ok = gzip_read_file(path, &text, err);
     struct str whole = buf_str(&text);
 
     replay->text = text.len > 0 ? buf_take(&text) : NULL;

@@ -3,7 +3,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/instant.h"
-#include "tests/sim/servicenow/gzip.h"
+#include "tests/sim/gzip.h"
 #include "tests/sim/servicenow/system.h"
 
 static const struct fault *struck_by(const struct call *call, enum fault_kind kind)

@@ -13,36 +13,10 @@
 
 static const struct str root = {"/servicenow", sizeof("/servicenow") - 1};
 
-struct servicenow *servicenow_new(const struct servicenow_options *options,
-                                  struct sim_clock *clock,
-                                  struct faults *faults,
-                                  struct error *err)
+static void free_system(void *self)
 {
-    struct servicenow *sn = XNEW(struct servicenow);
+    struct servicenow *sn = self;
 
-    sn->clock = clock;
-    sn->faults = faults;
-    mutex_init(&sn->lock);
-    store_init(&sn->store, options->seed, options->base_s, options->n_tickets);
-    world_build(&sn->store, &sn->world, options->data_dir != NULL);
-    sn->oauth = oauth_new(options->seed);
-    sn->sessions = sessions_new();
-    sn->pending = pending_new();
-    if (options->data_dir != NULL) {
-        sn->replay = replay_open(options->data_dir, &sn->store, err);
-        if (sn->replay == NULL) {
-            servicenow_free(sn);
-            return NULL;
-        }
-    }
-    return sn;
-}
-
-void servicenow_free(struct servicenow *sn)
-{
-    if (sn == NULL) {
-        return;
-    }
     replay_close(sn->replay);
     pending_free(sn->pending);
     sessions_free(sn->sessions);
@@ -52,16 +26,13 @@ void servicenow_free(struct servicenow *sn)
     xfree(sn);
 }
 
-void servicenow_set_address(struct servicenow *sn, const char *address)
+static void set_address(void *self, const char *address)
 {
+    struct servicenow *sn = self;
+
     pthread_rwlock_wrlock(&sn->store.lock);
     snprintf(sn->origin, sizeof(sn->origin), "http://%s/servicenow", address);
     pthread_rwlock_unlock(&sn->store.lock);
-}
-
-int64_t servicenow_recorded_until_s(const struct servicenow *sn)
-{
-    return sn->replay == NULL ? 0 : replay_end_s(sn->replay);
 }
 
 /* "now/v2/table/incident/ID" */
@@ -91,7 +62,8 @@ static bool parse_route(struct call *call, struct str path)
 
 static void draw_faults(struct call *call)
 {
-    struct fault_target target = {.route = call->route, .table = call->table_name, .rows = 10000};
+    struct fault_target target = {
+        .system = "servicenow", .route = call->route, .table = call->table_name, .rows = 10000};
     struct str limit;
 
     (void)request_param(call->request, "sysparm_query", &target.query);
@@ -200,8 +172,9 @@ static void answer(struct call *call)
     respond_html(call, 404, "Page not found");
 }
 
-void servicenow_answer(struct servicenow *sn, const struct request *request, struct reply *reply)
+static void answer_request(void *self, const struct request *request, struct reply *reply)
 {
+    struct servicenow *sn = self;
     struct call *call CLEANUP(xfreep) = XNEW(struct call);
 
     call->sn = sn;
@@ -217,8 +190,10 @@ void servicenow_answer(struct servicenow *sn, const struct request *request, str
     respond_finish(call);
 }
 
-void servicenow_reset(struct servicenow *sn)
+static void reset(void *self)
 {
+    struct servicenow *sn = self;
+
     pthread_rwlock_wrlock(&sn->store.lock);
     store_reset(&sn->store);
     pending_clear(sn->pending);
@@ -229,8 +204,10 @@ void servicenow_reset(struct servicenow *sn)
     pthread_rwlock_unlock(&sn->store.lock);
 }
 
-void servicenow_write_counts(struct servicenow *sn, struct buf *out)
+static void write_counts(void *self, struct buf *out)
 {
+    struct servicenow *sn = self;
+
     pending_apply(sn, sim_clock_now_us(sn->clock) / US_PER_S);
     pthread_rwlock_rdlock(&sn->store.lock);
     for (int i = 0; i < sn->store.n_tables; i++) {
@@ -238,4 +215,56 @@ void servicenow_write_counts(struct servicenow *sn, struct buf *out)
                  (long long)table_live_rows(&sn->store.tables[i]));
     }
     pthread_rwlock_unlock(&sn->store.lock);
+}
+
+static bool
+mutate(void *self, const char *verb, const struct json *what, struct buf *out, struct error *err)
+{
+    return servicenow_mutate(self, verb, what, out, err);
+}
+
+static void truth(void *self, const struct request *request, struct reply *reply)
+{
+    servicenow_truth(self, request, reply);
+}
+
+bool servicenow_open(struct simulated *ret_system,
+                     const struct simulated_options *options,
+                     struct sim_clock *clock,
+                     struct faults *faults,
+                     struct error *err)
+{
+    static const char *const verbs[] = {"insert", "update", "delete", "burst", NULL};
+    struct servicenow *sn = XNEW(struct servicenow);
+
+    sn->clock = clock;
+    sn->faults = faults;
+    mutex_init(&sn->lock);
+    store_init(&sn->store, options->seed, options->base_s, options->n_tickets);
+    world_build(&sn->store, &sn->world, options->recorded);
+    sn->oauth = oauth_new(options->seed);
+    sn->sessions = sessions_new();
+    sn->pending = pending_new();
+    if (options->data_dir != NULL) {
+        sn->replay = replay_open(options->data_dir, &sn->store, err);
+        if (sn->replay == NULL) {
+            free_system(sn);
+            return false;
+        }
+    }
+    *ret_system = (struct simulated){
+        .name = "servicenow",
+        .prefix = "/servicenow",
+        .verbs = verbs,
+        .self = sn,
+        .recorded_until_s = sn->replay != NULL ? replay_end_s(sn->replay) : 0,
+        .answer = answer_request,
+        .mutate = mutate,
+        .reset = reset,
+        .truth = truth,
+        .write_counts = write_counts,
+        .set_address = set_address,
+        .free = free_system,
+    };
+    return true;
 }

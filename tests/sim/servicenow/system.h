@@ -78,3 +78,6 @@ void session_leave(struct call *call);
 /* table_api.c, stats_api.c */
 void table_answer(struct call *call);
 void stats_answer(struct call *call);
+
+/* truth.c: GET /_control/rows */
+void servicenow_truth(struct servicenow *sn, const struct request *request, struct reply *reply);

@@ -5,7 +5,6 @@
 #include "common/base/clock.h"
 #include "tests/sim/servicenow/mutate.h"
 #include "tests/sim/servicenow/page.h"
-#include "tests/sim/servicenow/servicenow.h"
 
 /*
  * GET /_control/rows: every row as it stands, without access rules, faults, limits or orders, one

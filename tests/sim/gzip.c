@@ -1,4 +1,4 @@
-#include "tests/sim/servicenow/gzip.h"
+#include "tests/sim/gzip.h"
 
 #include <string.h>
 #include <zlib.h>
@@ -65,4 +65,23 @@ void gzip_bomb(struct buf *body, int64_t megabytes)
     }
     feed(&stream, body, "]}", 2, Z_FINISH);
     (void)deflateEnd(&stream);
+}
+
+bool gzip_read_file(const char *path, struct buf *out, struct error *err)
+{
+    gzFile file = gzopen(path, "rb");
+    char *chunk CLEANUP(xfreep) = xmalloc(1 << 20);
+    int n;
+
+    if (file == NULL) {
+        return error_set(err, ERROR_CONFIG, "--data: cannot read %s", path);
+    }
+    while ((n = gzread(file, chunk, 1 << 20)) > 0) {
+        buf_add(out, chunk, (size_t)n);
+    }
+    (void)gzclose(file);
+    if (n < 0 || out->overflow) {
+        return error_set(err, ERROR_CONFIG, "--data: %s is damaged or too large", path);
+    }
+    return true;
 }
