@@ -37,8 +37,13 @@ struct field {
     const char *name; /* the source's own name: requests and answers use it */
     enum column_type type;
     bool display;    /* a second column dv_<name> holds the display value */
+    bool identity;   /* a person: type is TEXT, and two further columns hold id and display name */
+    bool rest;       /* jsonb: whatever the record holds that no other field names */
     const char *ref; /* table this field refers to, NULL if none; documentation and joins */
 };
+
+/* Parts of an identity field: name, name_id, name_display. */
+enum { PART_VALUE = 0, PART_DISPLAY = 1, PART_ID = 1, PART_DISPLAY_NAME = 2 };
 
 /* A column of the landed table that a record fills; etl_ columns and `source` are not listed. */
 struct column {
@@ -46,6 +51,12 @@ struct column {
     enum column_type type;
     size_t field; /* index in task_def.fields */
     uint8_t part; /* 0 = the value, 1 = display value, further ones are the connector's */
+};
+
+/* When the records that belong to a parent record are read again. */
+enum parent_refresh {
+    REFRESH_CHANGED, /* whenever the parent has changed: they carry no stamp of their own */
+    REFRESH_LATE,    /* when a parent arrives that is older than the task's watermark */
 };
 
 struct task_def {
@@ -64,7 +75,22 @@ struct task_def {
     int version_column;  /* index in columns, -1 if none: the change timestamp */
     int revision_column; /* index in columns, -1 if none: a counter that breaks ties of version */
     int window_column;   /* index in columns, -1 if the task has no window field */
-    const char *const *indexes; /* each "col" or "col, col": secondary indexes after `source` */
+    int created_column;  /* index in columns, -1 if none: when the record came to be */
+    /* A task whose records belong to another task's runs after that one. NULL: it stands alone. */
+    const char *parent;
+    int parent_column; /* index in columns: holds the parent's key; -1 without a parent */
+    enum parent_refresh parent_refresh;
+    /* A derived task: its rows are made from another task's landed rows, the greatest last key
+     * column of each key (latest_of; it is the parent too), or are completed by the people whom the
+     * identity fields of another task name (people_of). NULL if not. */
+    const char *latest_of;
+    const char *people_of;
+    bool is_history; /* no mode ever deletes from it */
+    /* Columns that the engine keeps, not the source; NULL if the task has none. */
+    const char *gone_column;       /* rows that are gone stay, stamped here */
+    const char *first_seen_column; /* when a row came */
+    const char *last_seen_column;  /* when a publish last saw it; moves no etl_updated_at */
+    const char *const *indexes;    /* each "col" or "col, col": secondary indexes after `source` */
     size_t n_indexes;
     const char *defined_at; /* "servicenow.yaml:12" */
 };

@@ -27,6 +27,7 @@ enum walk_kind {
     WALK_CHANGES, /* records changed since the cursor */
     WALK_KEYS,    /* keys and versions of every record */
     WALK_GIVEN,   /* the records with the given keys, as far as they exist */
+    WALK_OWED,    /* the records that belong to the given parents; others of theirs are gone */
 };
 
 /* A piece of a walk. The pieces of one plan are disjoint and together complete. */
@@ -36,17 +37,24 @@ struct partition {
     int64_t to_us;
     const char *from_key; /* ALL, WINDOW, KEYS: [from_key, to_key), NULL = open */
     const char *to_key;
-    const struct str *keys; /* GIVEN */
+    const struct str *keys; /* GIVEN; OWED: the parents' */
     size_t n_keys;
+    int list; /* the connector's own: which of several lists of the source */
 };
 
 struct walk_request {
     const struct task_def *task;
-    enum walk_kind kind; /* any but GIVEN */
+    enum walk_kind kind; /* any but GIVEN and OWED */
     int64_t from_us;     /* WINDOW; INT64_MIN = open */
     int64_t to_us;       /* WINDOW; INT64_MAX = open */
-    const char *cursor;  /* CHANGES: the watermark's JSON, NULL if there is none */
+    const char *cursor;  /* the watermark's JSON, NULL if there is none */
+    const char *profile; /* what plan.profile was when the cursor was written, NULL if nothing */
     int64_t max_partitions;
+    /* Keys of parents whose records have to be read again (CHANGES). The plan covers them by OWED
+     * partitions, or becomes ALL; it must become ALL if they were too many to list. */
+    const struct str *owed;
+    size_t n_owed;
+    bool owed_is_cut;
 };
 
 struct plan {
@@ -57,6 +65,17 @@ struct plan {
     size_t n_partitions;
     int64_t high_us;    /* the watermark after success; INT64_MIN = leave it */
     const char *cursor; /* its JSON */
+
+    /* All optional. */
+    const char *profile; /* kept beside the cursor: what the records read since depend on */
+    const char *cursor_after_deletions; /* instead of cursor, where deletions were carried out */
+    const char *hold;      /* why deletions wait for --allow-mass-delete, for the operator */
+    bool confirm_missing;  /* ALL: what the walk did not show is read by key before it goes */
+    bool empty_may_delete; /* --allow-mass-delete lets an answer without any record delete */
+    /* Records stamped from here on may have changed since they were last read without moving their
+     * stamp: their dependent records are read again although they look unchanged. INT64_MIN =
+     * there are none. */
+    int64_t unsettled_us;
 };
 
 /* What a finished walk has proven. */
@@ -64,6 +83,10 @@ struct walk_proof {
     int64_t records;   /* handed out: rows and rejects */
     int64_t hidden;    /* counted by the source but not shown */
     bool has_expected; /* the source can count: expected = records + hidden */
+    /* A feed knows only at its end where the next run begins: replaces the plan's cursor and
+     * high_us (INT64_MIN: keeps them). Owned by the walk. NULL: the plan's hold. */
+    const char *cursor;
+    int64_t high_us;
 };
 
 enum page_result { PAGE_ERROR = -1, PAGE_END, PAGE_READY };
@@ -87,7 +110,7 @@ struct connector {
     const char *source_type;
 
     /* Credentials and session. Called by one thread; may block. *ret_session may stay NULL if the
-     * source needs none. */
+     * source needs none. After a failure close is not called: what was opened is closed here. */
     bool (*open)(const struct source_config *source,
                  struct http_client *http,
                  void **ret_session,
@@ -128,6 +151,8 @@ struct connector {
                   finding_sink sink,
                   void *arg);
 
+    /* May block for seconds; `http` listens to no stop, so that a session ends at the source even
+     * when the process is asked to. */
     void (*close)(void *session, struct http_client *http);
 };
 
