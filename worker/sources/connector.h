@@ -73,8 +73,8 @@ struct plan {
     bool confirm_missing;  /* ALL: what the walk did not show is read by key before it goes */
     bool empty_may_delete; /* --allow-mass-delete lets an answer without any record delete */
     /* Records stamped from here on may have changed since they were last read without moving their
-     * stamp: their dependent records are read again although they look unchanged. INT64_MIN =
-     * there are none. */
+     * stamp: what depends on them is read again although they look unchanged. The engine presets
+     * INT64_MAX: there are none. */
     int64_t unsettled_us;
 };
 
@@ -83,8 +83,8 @@ struct walk_proof {
     int64_t records;   /* handed out: rows and rejects */
     int64_t hidden;    /* counted by the source but not shown */
     bool has_expected; /* the source can count: expected = records + hidden */
-    /* A feed knows only at its end where the next run begins: replaces the plan's cursor and
-     * high_us (INT64_MIN: keeps them). Owned by the walk. NULL: the plan's hold. */
+    /* A feed knows only at its end where the next run begins: replaces the plan's cursor, and its
+     * high_us unless INT64_MIN. Owned by the walk. NULL: the plan's hold. */
     const char *cursor;
     int64_t high_us;
 };
