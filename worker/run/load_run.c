@@ -69,6 +69,7 @@ add_task(struct load_running *running, size_t source_index, const struct task_de
     arena_init(&task->plan.arena, PLAN_BYTES_MAX);
     arena_init(&task->confirm_arena, PLAN_BYTES_MAX);
     task->plan.high_us = INT64_MIN;
+    task->plan.unsettled_us = INT64_MAX;
     running->n_tasks++;
 }
 
