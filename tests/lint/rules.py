@@ -77,6 +77,7 @@ WRAPPERS = [
     (r"openssl/", r"common/io/crypto\.c", "common/io/crypto.c"),
     (r"cjose/", r"common/io/jose\.c", "common/io/jose.c"),
     (r"xxhash\.h", r"common/io/hash\.c", "common/io/hash.c"),
+    (r"glib", r"common/io/zone\.c", "common/io/zone.c"),
     (r"curl/", r"worker/http/transport_curl\.c", "worker/http/transport_curl.c"),
     (r"microhttpd\.h", r"api/http/server\.c", "api/http/server.c"),
 ]

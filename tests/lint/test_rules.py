@@ -40,7 +40,7 @@ class Layers(unittest.TestCase):
 class Wrappers(unittest.TestCase):
     def test_a_foreign_library_is_included_by_its_wrapper_only(self):
         samples = {"libpq-fe.h": "common/io/db_copy.c", "cjson/cJSON.h": "common/io/json.c", "yaml.h": "common/io/yaml.c",
-                   "openssl/evp.h": "common/io/crypto.c", "xxhash.h": "common/io/hash.c",
+                   "openssl/evp.h": "common/io/crypto.c", "xxhash.h": "common/io/hash.c", "glib.h": "common/io/zone.c",
                    "curl/curl.h": "worker/http/transport_curl.c", "microhttpd.h": "api/http/server.c"}
         for header, owner in samples.items():
             with self.subTest(header):
