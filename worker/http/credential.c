@@ -105,6 +105,8 @@ static bool add_static(const struct auth_config *auth, struct buf *out, struct e
     case AUTH_API_KEY:
         return add_plain("", "key", auth->key, out, err);
     case AUTH_USER_TOKEN:
+        return auth->user_token == NULL ||
+               add_plain("user_token ", "user_token", auth->user_token, out, err);
     case AUTH_OAUTH_PASSWORD:
     case AUTH_OAUTH_CLIENT_CREDENTIALS:
         return true;
@@ -125,15 +127,11 @@ static bool build_static(const struct auth_config *auth, struct buf *out, struct
     return true;
 }
 
-/* The connector resolves these itself; a missing one should be known at the start. */
+/* The connector resolves this itself; a missing one should be known at the start. */
 static bool check_connector_secrets(const struct auth_config *auth, struct error *err)
 {
-    struct secret user_token CLEANUP(secret_release) = {0};
     struct secret app_token CLEANUP(secret_release) = {0};
 
-    if (auth->user_token != NULL && !resolve("user_token", auth->user_token, &user_token, err)) {
-        return false;
-    }
     return auth->app_token == NULL || resolve("app_token", auth->app_token, &app_token, err);
 }
 
@@ -191,7 +189,7 @@ const char *credential_header_name(const struct credential *credential)
     case AUTH_API_KEY:
         return "x-sn-apikey";
     case AUTH_USER_TOKEN:
-        return NULL;
+        return credential->auth->user_token != NULL ? "Authorization" : NULL;
     case AUTH_BASIC:
     case AUTH_PAT:
     case AUTH_BEARER:
@@ -408,8 +406,13 @@ void credential_explain_refusal(const struct credential *credential, struct erro
         return;
     case AUTH_PAT:
     case AUTH_BEARER:
-    case AUTH_USER_TOKEN:
         error_wrap(err, "the token at %.*s refused: wrong, expired or revoked, or its user locked",
+                   STR_ARG(host));
+        return;
+    case AUTH_USER_TOKEN:
+        error_wrap(err,
+                   "the user_token at %.*s refused: wrong, regenerated or revoked (the user's "
+                   "settings, Remote access keys, API token), or its user is inactive",
                    STR_ARG(host));
         return;
     }

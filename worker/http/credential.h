@@ -13,8 +13,8 @@
 
 /*
  * What a source shows to prove who asks, shared by its lanes: one header, and for OAuth its renewal
- * with a single flight. Methods whose tokens are the connector's business (user_token) have no
- * header here. Secrets are wiped when they are replaced or released. Thread-safe.
+ * with a single flight. A user_token opens a session, whose token is the connector's business.
+ * Secrets are wiped when they are replaced or released. Thread-safe.
  */
 
 struct credential {

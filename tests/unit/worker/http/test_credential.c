@@ -108,6 +108,9 @@ static void credential_builds_the_header_of_each_static_method(void **state)
          "Authorization",
          "Bearer p&ss w\xc3\xb6rd"},
         {{.method = AUTH_API_KEY, .key = "env:FOZ_TEST_SECRET"}, "x-sn-apikey", "p&ss w\xc3\xb6rd"},
+        {{.method = AUTH_USER_TOKEN, .user_token = "env:FOZ_TEST_SECRET"},
+         "Authorization",
+         "user_token p&ss w\xc3\xb6rd"},
     };
 
     (void)state;
@@ -120,17 +123,6 @@ static void credential_builds_the_header_of_each_static_method(void **state)
         assert_value(&fixture, cases[i].value, &generation);
         tear_down(&fixture);
     }
-}
-
-static void credential_leaves_user_tokens_to_the_connector(void **state)
-{
-    struct fixture fixture;
-
-    (void)state;
-    set_up(&fixture,
-           (struct auth_config){.method = AUTH_USER_TOKEN, .user_token = "env:FOZ_TEST_SECRET"});
-    assert_null(credential_header_name(&fixture.credential));
-    tear_down(&fixture);
 }
 
 static void credential_names_a_missing_or_unusable_secret(void **state)
@@ -409,7 +401,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(credential_builds_the_header_of_each_static_method),
-        cmocka_unit_test(credential_leaves_user_tokens_to_the_connector),
         cmocka_unit_test(credential_names_a_missing_or_unusable_secret),
         cmocka_unit_test(credential_sends_the_grants_form_encoded),
         cmocka_unit_test(credential_renews_sixty_seconds_early_by_the_refresh_token),
