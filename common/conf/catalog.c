@@ -3,10 +3,11 @@
 #include <string.h>
 
 #include "common/base/alloc.h"
+#include "common/conf/catalog_family.h"
+#include "common/conf/catalog_field.h"
 #include "common/conf/catalog_files.h"
 #include "common/conf/catalog_task.h"
 #include "common/conf/names.h"
-#include "common/conf/option_scalar.h"
 #include "common/conf/options.h"
 #include "schema/embedded.h"
 
@@ -37,22 +38,6 @@ struct catalog_file {
     const struct yaml_node *tasks;
 };
 
-static const struct option_choice type_choices[] = {
-    {"text", COLUMN_TEXT},       {"integer", COLUMN_INTEGER},   {"bigint", COLUMN_BIGINT},
-    {"numeric", COLUMN_NUMERIC}, {"boolean", COLUMN_BOOLEAN},   {"timestamptz", COLUMN_TIMESTAMPTZ},
-    {"date", COLUMN_DATE},       {"interval", COLUMN_INTERVAL}, {"jsonb", COLUMN_JSONB},
-};
-
-const char *column_type_name(enum column_type type)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(type_choices); i++) {
-        if (type_choices[i].value == (int)type) {
-            return type_choices[i].name;
-        }
-    }
-    return "text";
-}
-
 static void drafts_release(struct drafts *drafts)
 {
     for (size_t i = 0; i < drafts->n_tasks; i++) {
@@ -63,56 +48,6 @@ static void drafts_release(struct drafts *drafts)
 }
 
 /* ---- fields ---- */
-
-static const struct option field_options[] = {
-    {.name = "type",
-     .type = OPTION_ENUM,
-     .offset = offsetof(struct field, type),
-     .choices = type_choices,
-     .n_choices = ARRAY_SIZE(type_choices),
-     .help = "type of the column"},
-    {.name = "display",
-     .type = OPTION_BOOLEAN,
-     .offset = offsetof(struct field, display),
-     .help = "a second column dv_NAME holds the display value"},
-    {.name = "ref",
-     .type = OPTION_STRING,
-     .offset = offsetof(struct field, ref),
-     .help = "the table this field refers to"},
-};
-
-static const struct option_table field_table = {.options = field_options,
-                                                .n_options = ARRAY_SIZE(field_options)};
-
-bool catalog_read_field(struct option_reader *reader,
-                        const struct yaml_node *node,
-                        const char *where,
-                        const struct field *known,
-                        struct field *ret_field)
-{
-    size_t n_before = reader->n_faults;
-    struct field field = {.name = ret_field->name};
-    if (known != NULL) {
-        field = *known;
-    }
-    if (node->kind == YAML_KIND_SCALAR && node->scalar[0] != '\0') {
-        option_read_scalar(reader, &field_options[0], node, where, &field);
-    } else if (node->kind == YAML_KIND_MAPPING) {
-        options_read(reader, &field_table, node, where, &field);
-    }
-    bool has_type = known != NULL || (node->kind == YAML_KIND_SCALAR && node->scalar[0] != '\0') ||
-                    yaml_find(node, "type") != NULL;
-    if (!has_type || node->kind == YAML_KIND_SEQUENCE) {
-        options_fault(reader, node->line,
-                      "%s needs a type; write NAME: text, or NAME: {type: text, ref: TABLE}",
-                      where);
-    }
-    if (reader->n_faults != n_before) {
-        return false;
-    }
-    *ret_field = field;
-    return true;
-}
 
 static struct field_draft *find_field_draft(const struct task_draft *draft, const char *name)
 {
@@ -151,9 +86,9 @@ static void read_field(struct option_reader *reader,
     }
     if (known == NULL && draft->n_fields <= TASK_MAX_FIELDS) {
         add_field_draft(draft, &(struct field_draft){field, reader->file, key->line});
-    } else if (known != NULL && known->field.type != field.type) {
+    } else if (known != NULL && !catalog_same_type(&known->field, &field)) {
         options_fault(reader, key->line, "%s is %s here and %s at %s:%d; a field has one type",
-                      where, column_type_name(field.type), column_type_name(known->field.type),
+                      where, catalog_field_type(&field), catalog_field_type(&known->field),
                       known->file, known->line);
     } else if (known != NULL) {
         known->field = field;
@@ -178,6 +113,29 @@ static void read_fields(struct option_reader *reader,
 }
 
 /* ---- tasks and loads ---- */
+
+static const struct option_choice refresh_choices[] = {{"changed", REFRESH_CHANGED},
+                                                       {"late", REFRESH_LATE}};
+
+static const struct option parent_options[] = {
+    {.name = "task",
+     .type = OPTION_STRING,
+     .offset = offsetof(struct parent_draft, task),
+     .help = "the task whose records own this one's"},
+    {.name = "field",
+     .type = OPTION_STRING,
+     .offset = offsetof(struct parent_draft, field),
+     .help = "the field that holds the parent's key"},
+    {.name = "refresh",
+     .type = OPTION_ENUM,
+     .offset = offsetof(struct parent_draft, refresh),
+     .choices = refresh_choices,
+     .n_choices = ARRAY_SIZE(refresh_choices),
+     .help = "when the records of a parent are read again"},
+};
+
+static const struct option_table parent_table = {.options = parent_options,
+                                                 .n_options = ARRAY_SIZE(parent_options)};
 
 static const struct option task_options[] = {
     {.name = "load",
@@ -210,6 +168,39 @@ static const struct option task_options[] = {
      .type = OPTION_STRING,
      .offset = offsetof(struct task_draft, window),
      .help = "the timestamp that from and to restrict"},
+    {.name = "created",
+     .type = OPTION_STRING,
+     .offset = offsetof(struct task_draft, created),
+     .help = "when the record came to be"},
+    {.name = "parent",
+     .type = OPTION_STRUCT,
+     .offset = offsetof(struct task_draft, parent),
+     .table = &parent_table,
+     .help = "the records that own this task's: {task: NAME, field: FIELD, refresh: changed}"},
+    {.name = "latest_of",
+     .type = OPTION_STRING,
+     .offset = offsetof(struct task_draft, latest_of),
+     .help = "derived: the last record of each key of another task"},
+    {.name = "people_of",
+     .type = OPTION_STRING,
+     .offset = offsetof(struct task_draft, people_of),
+     .help = "completed by the people whom another task's identity fields name"},
+    {.name = "history",
+     .type = OPTION_BOOLEAN,
+     .offset = offsetof(struct task_draft, is_history),
+     .help = "no mode ever deletes from it"},
+    {.name = "gone",
+     .type = OPTION_STRING,
+     .offset = offsetof(struct task_draft, kept[KEPT_GONE]),
+     .help = "column for when a row was found gone; such rows stay"},
+    {.name = "first_seen",
+     .type = OPTION_STRING,
+     .offset = offsetof(struct task_draft, kept[KEPT_FIRST_SEEN]),
+     .help = "column for when a row came"},
+    {.name = "last_seen",
+     .type = OPTION_STRING,
+     .offset = offsetof(struct task_draft, kept[KEPT_LAST_SEEN]),
+     .help = "column for when a row was last seen"},
     {.name = "page_size",
      .type = OPTION_INTEGER,
      .offset = offsetof(struct task_draft, page_size),
@@ -453,6 +444,7 @@ static void
 build_catalog(struct option_reader *reader, const struct drafts *drafts, struct catalog *catalog)
 {
     catalog->tasks = options_alloc(reader, drafts->n_tasks * sizeof(const struct task_def *));
+    catalog_link_drafts(reader, drafts->tasks, drafts->n_tasks);
     for (size_t i = 0; i < drafts->n_tasks; i++) {
         const struct task_def *task = catalog_build_task(reader, &drafts->tasks[i]);
         if (drafts->tasks[i].load != NULL) {
@@ -463,6 +455,8 @@ build_catalog(struct option_reader *reader, const struct drafts *drafts, struct 
         }
     }
     if (reader->n_faults == 0) {
+        catalog_check_parents(reader, drafts->tasks, catalog->tasks, catalog->n_tasks);
+        catalog_order_tasks(catalog->tasks, catalog->n_tasks);
         build_loads(reader, drafts, catalog);
     }
 }

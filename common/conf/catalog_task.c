@@ -1,21 +1,26 @@
 #include "common/conf/catalog_task.h"
 
-#include <assert.h>
 #include <string.h>
 
 #include "common/base/str.h"
+#include "common/conf/catalog_columns.h"
+#include "common/conf/names.h"
 
-struct columns {
-    const char *source_type;
-    struct column *items;
-    size_t n;
+const char *const task_property_names[N_TASK_PROPERTIES] = {
+    [PROPERTY_LOAD] = "load",
+    [PROPERTY_KEY] = "key",
+    [PROPERTY_VERSION] = "version",
+    [PROPERTY_REVISION] = "revision",
+    [PROPERTY_WINDOW] = "window",
+    [PROPERTY_CREATED] = "created",
+    [PROPERTY_PARENT] = "parent",
+    [PROPERTY_LATEST_OF] = "latest_of",
+    [PROPERTY_PEOPLE_OF] = "people_of",
+    [PROPERTY_GONE] = "gone",
+    [PROPERTY_FIRST_SEEN] = "first_seen",
+    [PROPERTY_LAST_SEEN] = "last_seen",
+    [PROPERTY_INDEXES] = "indexes",
 };
-
-/* Columns that every PostgreSQL table has. */
-static const char *const system_columns[] = {"cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"};
-
-const char *const task_property_names[N_TASK_PROPERTIES] = {"load",     "key",    "version",
-                                                            "revision", "window", "indexes"};
 
 int catalog_at_property(struct option_reader *reader,
                         const struct task_draft *draft,
@@ -30,180 +35,6 @@ int catalog_find_field(const struct task_def *task, const char *name)
 {
     for (size_t i = 0; i < task->n_fields; i++) {
         if (strcmp(task->fields[i].name, name) == 0) {
-            return (int)i;
-        }
-    }
-    return -1;
-}
-
-static int find_column(const struct column *columns, size_t n, const char *name)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(columns[i].name, name) == 0) {
-            return (int)i;
-        }
-    }
-    return -1;
-}
-
-/* ---- names ---- */
-
-static bool is_upper(char c)
-{
-    return c >= 'A' && c <= 'Z';
-}
-
-static bool is_lower_or_digit(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
-/* "ChangedDate" gives changed_date, "IterationID" iteration_id, "HTTPStatus" http_status. */
-static void add_snake_case(struct buf *out, struct str name)
-{
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.ptr[i];
-        bool begins_word = is_upper(c) && i > 0 &&
-                           (is_lower_or_digit(name.ptr[i - 1]) ||
-                            (is_upper(name.ptr[i - 1]) && i + 1 < name.len &&
-                             name.ptr[i + 1] >= 'a' && name.ptr[i + 1] <= 'z'));
-        if (begins_word) {
-            buf_add_char(out, '_');
-        }
-        if (is_upper(c)) {
-            buf_add_char(out, (char)(c - 'A' + 'a'));
-        } else {
-            buf_add_char(out, is_lower_or_digit(c) ? c : '_');
-        }
-    }
-}
-
-static const char *prefix_of(const char *source_type)
-{
-    if (strcmp(source_type, "azure_devops") == 0) {
-        return "ado_";
-    }
-    return strcmp(source_type, "glpi") == 0 ? "glpi_" : "sn_";
-}
-
-const char *catalog_column_name(struct option_reader *reader,
-                                const char *source_type,
-                                const char *field,
-                                bool keep_namespace)
-{
-    CLEANUP(buf_release) struct buf name;
-    CLEANUP(buf_release) struct buf prefixed;
-    buf_init(&name, 2048);
-    buf_init(&prefixed, 2100);
-    struct str local = str_from(field);
-    const char *dot = strrchr(field, '.');
-    bool has_namespace = strcmp(source_type, "azure_devops") == 0 && dot != NULL;
-    if (has_namespace && !keep_namespace && dot[1] != '\0') {
-        local = str_from(dot + 1);
-    }
-    add_snake_case(&name, local);
-    struct str text = buf_str(&name);
-    if (str_equal_c(text, "source") || str_starts_with(text, STR_LITERAL("etl_"))) {
-        buf_add_c(&prefixed, prefix_of(source_type));
-    }
-    buf_add_str(&prefixed, text);
-    return options_copy(reader, prefixed.ptr, prefixed.len);
-}
-
-/* ---- columns ---- */
-
-static bool is_system_column(const char *name)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(system_columns); i++) {
-        if (strcmp(system_columns[i], name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool add_column(struct option_reader *reader,
-                       struct columns *columns,
-                       const struct column *column,
-                       const struct field *field,
-                       int line)
-{
-    if (strlen(column->name) > IDENTIFIER_MAX_BYTES) {
-        options_fault(reader, line,
-                      "field %s would land as %s, longer than the 63 bytes PostgreSQL allows; "
-                      "leave the field out",
-                      options_shown(reader, field->name), options_shown(reader, column->name));
-        return false;
-    }
-    if (is_system_column(column->name)) {
-        options_fault(reader, line,
-                      "field %s would land as %s, which PostgreSQL keeps for itself; leave the "
-                      "field out",
-                      field->name, column->name);
-        return false;
-    }
-    if (find_column(columns->items, columns->n, column->name) >= 0) {
-        options_fault(reader, line,
-                      "field %s would land as %s, which is another field's column already; leave "
-                      "one of them out",
-                      field->name, column->name);
-        return false;
-    }
-    columns->items[columns->n++] = *column;
-    return true;
-}
-
-static const char *value_column_name(struct option_reader *reader,
-                                     const struct columns *columns,
-                                     const struct field *field)
-{
-    const char *name = catalog_column_name(reader, columns->source_type, field->name, false);
-    if (find_column(columns->items, columns->n, name) >= 0) {
-        name = catalog_column_name(reader, columns->source_type, field->name, true);
-    }
-    return name;
-}
-
-static bool add_display_column(struct option_reader *reader,
-                               struct columns *columns,
-                               const char *value_name,
-                               const struct column *like,
-                               const struct field *field,
-                               int line)
-{
-    CLEANUP(buf_release) struct buf name;
-    buf_init(&name, 2200);
-    buf_addf(&name, "dv_%s", value_name);
-    struct column column = *like;
-    column.name = options_copy(reader, name.ptr, name.len);
-    column.type = COLUMN_TEXT;
-    column.part = 1;
-    return add_column(reader, columns, &column, field, line);
-}
-
-static bool add_field_columns(struct option_reader *reader,
-                              struct columns *columns,
-                              const struct field *field,
-                              size_t field_index,
-                              int line)
-{
-    struct column column = {.name = value_column_name(reader, columns, field),
-                            .type = field->type,
-                            .field = field_index};
-    if (!add_column(reader, columns, &column, field, line)) {
-        return false;
-    }
-    return !field->display ||
-           add_display_column(reader, columns, column.name, &column, field, line);
-}
-
-/* ---- building ---- */
-
-/* The column that holds a field's value. */
-static int value_column(const struct task_def *task, int field)
-{
-    for (size_t i = 0; i < task->n_columns; i++) {
-        if (task->columns[i].field == (size_t)field && task->columns[i].part == 0) {
             return (int)i;
         }
     }
@@ -244,7 +75,7 @@ static int resolve_role(struct option_reader *reader,
                       task_property_names[role->property], role->field,
                       column_type_name(task->fields[field].type), role->types_word);
     }
-    return value_column(task, field);
+    return columns_find_value(task, field);
 }
 
 static void
@@ -258,9 +89,14 @@ resolve_roles(struct option_reader *reader, const struct task_draft *draft, stru
                                   "integer or bigint"};
     const struct role window = {PROPERTY_WINDOW, draft->window, instants | 1U << COLUMN_DATE,
                                 "timestamptz or date"};
+    const struct role created = {PROPERTY_CREATED, draft->created, instants, "timestamptz"};
+    const struct role parent = {PROPERTY_PARENT, draft->parent.field, keys,
+                                "text, integer or bigint"};
     task->version_column = resolve_role(reader, draft, task, &version);
     task->revision_column = resolve_role(reader, draft, task, &revision);
     task->window_column = resolve_role(reader, draft, task, &window);
+    task->created_column = resolve_role(reader, draft, task, &created);
+    task->parent_column = resolve_role(reader, draft, task, &parent);
     size_t *key_columns = options_alloc(reader, draft->n_key * sizeof(*key_columns));
     for (size_t i = 0; i < draft->n_key; i++) {
         const struct role key = {PROPERTY_KEY, draft->key[i], keys, "text, integer or bigint"};
@@ -269,6 +105,9 @@ resolve_roles(struct option_reader *reader, const struct task_draft *draft, stru
     }
     task->key_columns = key_columns;
     task->n_key_columns = draft->n_key;
+    if (draft->latest_of != NULL) {
+        task->parent_column = (int)key_columns[0];
+    }
 }
 
 /* "assigned_to,state" gives "assigned_to, state". */
@@ -283,7 +122,7 @@ static const char *resolve_index(struct option_reader *reader,
     while (rest.ptr != NULL) {
         struct str part = str_trim(str_cut(&rest, ','));
         const char *name = options_copy(reader, part.ptr, part.len);
-        if (find_column(task->columns, task->n_columns, name) < 0) {
+        if (!columns_has_landed(task, part)) {
             options_fault(reader, catalog_at_property(reader, draft, PROPERTY_INDEXES),
                           "tasks.%s.indexes names the column \"%s\", which the table does not have",
                           draft->name, options_shown(reader, name));
@@ -304,7 +143,7 @@ static void check_complete(struct option_reader *reader, const struct task_draft
                       "tasks.%s lacks the key \"key\": the fields that identify a record",
                       draft->name);
     }
-    if (draft->n_fields == 0) {
+    if (draft->n_fields == 0 && draft->latest_of == NULL) {
         options_fault(reader, draft->line,
                       "tasks.%s lacks the key \"fields\": what to copy, NAME: TYPE", draft->name);
     }
@@ -319,17 +158,65 @@ static void check_complete(struct option_reader *reader, const struct task_draft
     }
 }
 
+static void check_kept(struct option_reader *reader, const struct task_draft *draft)
+{
+    for (size_t i = 0; i < N_KEPT; i++) {
+        const char *name = draft->kept[i];
+        if (name == NULL) {
+            continue;
+        }
+        enum task_property property = (enum task_property)(PROPERTY_GONE + i);
+        int line = catalog_at_property(reader, draft, property);
+        if (!name_is_task(name)) {
+            options_fault(reader, line, "tasks.%s.%s is \"%s\"; a column must be %s", draft->name,
+                          task_property_names[property], options_shown(reader, name),
+                          NAME_TASK_RULE);
+        } else if (strcmp(name, "source") == 0 || strncmp(name, "etl_", 4) == 0 ||
+                   columns_is_system(name)) {
+            options_fault(reader, line,
+                          "tasks.%s.%s is \"%s\", which is a column of every table; choose another "
+                          "name",
+                          draft->name, task_property_names[property], name);
+        }
+        for (size_t j = 0; j < i; j++) {
+            if (draft->kept[j] != NULL && strcmp(draft->kept[j], name) == 0) {
+                options_fault(reader, line, "tasks.%s.%s and %s both name %s; each has its own",
+                              draft->name, task_property_names[property],
+                              task_property_names[PROPERTY_GONE + j], options_shown(reader, name));
+            }
+        }
+    }
+}
+
+/* At most one field can take what no other field names. */
+static void check_rest(struct option_reader *reader, const struct task_draft *draft)
+{
+    const struct field_draft *first = NULL;
+    for (size_t i = 0; i < draft->n_fields; i++) {
+        const struct field_draft *field = &draft->fields[i];
+        if (field->field.rest && first != NULL) {
+            reader->file = field->file;
+            options_fault(reader, field->line,
+                          "tasks.%s: fields %s and %s both take the rest of the record; one can",
+                          draft->name, first->field.name, field->field.name);
+        }
+        first = field->field.rest && first == NULL ? field : first;
+    }
+    reader->file = draft->file;
+}
+
 static void
 build_columns(struct option_reader *reader, const struct task_draft *draft, struct task_def *task)
 {
     struct field *fields = options_alloc(reader, draft->n_fields * sizeof(*fields));
-    struct columns columns = {
-        .source_type = draft->source_type,
-        .items = options_alloc(reader, draft->n_fields * 2 * sizeof(struct column))};
+    struct columns columns = {.source_type = draft->source_type,
+                              .kept = draft->kept,
+                              .items = options_alloc(reader, draft->n_fields * FIELD_MAX_COLUMNS *
+                                                                 sizeof(struct column))};
     for (size_t i = 0; i < draft->n_fields; i++) {
         fields[i] = draft->fields[i].field;
         reader->file = draft->fields[i].file;
-        (void)add_field_columns(reader, &columns, &fields[i], i, draft->fields[i].line);
+        (void)columns_add_field(reader, &columns, &fields[i], i, draft->fields[i].line);
     }
     reader->file = draft->file;
     task->fields = fields;
@@ -344,20 +231,31 @@ const struct task_def *catalog_build_task(struct option_reader *reader,
     size_t n_before = reader->n_faults;
     reader->file = draft->file;
     check_complete(reader, draft);
-    if (reader->n_faults != n_before) {
+    check_kept(reader, draft);
+    check_rest(reader, draft);
+    if (reader->n_faults != n_before || draft->n_fields == 0) {
         return NULL;
     }
     CLEANUP(buf_release) struct buf place;
     buf_init(&place, 8192);
     buf_addf(&place, "%s:%d", draft->file, draft->line);
     struct task_def *task = options_alloc(reader, sizeof(*task));
-    *task = (struct task_def){.name = draft->name,
-                              .source_type = draft->source_type,
-                              .load = draft->load,
-                              .table = draft->table != NULL ? draft->table : draft->name,
-                              .filter = draft->filter,
-                              .page_size = draft->page_size,
-                              .defined_at = options_copy(reader, place.ptr, place.len)};
+    *task = (struct task_def){
+        .name = draft->name,
+        .source_type = draft->source_type,
+        .load = draft->load,
+        .table = draft->table != NULL ? draft->table : draft->name,
+        .filter = draft->filter,
+        .page_size = draft->page_size,
+        .parent = draft->latest_of != NULL ? draft->latest_of : draft->parent.task,
+        .parent_refresh = draft->latest_of != NULL ? REFRESH_CHANGED : draft->parent.refresh,
+        .latest_of = draft->latest_of,
+        .people_of = draft->people_of,
+        .is_history = draft->is_history,
+        .gone_column = draft->kept[KEPT_GONE],
+        .first_seen_column = draft->kept[KEPT_FIRST_SEEN],
+        .last_seen_column = draft->kept[KEPT_LAST_SEEN],
+        .defined_at = options_copy(reader, place.ptr, place.len)};
     build_columns(reader, draft, task);
     resolve_roles(reader, draft, task);
     const char **indexes = options_alloc(reader, draft->n_indexes * sizeof(*indexes));
@@ -367,169 +265,4 @@ const struct task_def *catalog_build_task(struct option_reader *reader,
     task->indexes = indexes;
     task->n_indexes = draft->n_indexes;
     return reader->n_faults == n_before ? task : NULL;
-}
-
-/* ---- derivations ---- */
-
-static bool extend_known_field(struct option_reader *reader,
-                               struct columns *columns,
-                               struct field *known,
-                               int field_index,
-                               const struct extra_field *extra,
-                               const struct task_def *task)
-{
-    if (known->display || !extra->field.display) {
-        return true;
-    }
-    known->display = true;
-    const struct column *value = &columns->items[value_column(task, field_index)];
-    return add_display_column(reader, columns, value->name, value, known, extra->line);
-}
-
-const struct task_def *catalog_extend_task(struct option_reader *reader,
-                                           const struct task_def *base,
-                                           const struct extra_field *extras,
-                                           size_t n_extras,
-                                           const char *where)
-{
-    size_t n_before = reader->n_faults;
-    size_t n_max = base->n_fields + n_extras;
-    struct field *fields = options_alloc(reader, n_max * sizeof(*fields));
-    struct columns columns = {
-        .source_type = base->source_type,
-        .items = options_alloc(reader, (base->n_columns + 2 * n_extras) * sizeof(struct column)),
-        .n = base->n_columns};
-    memcpy(fields, base->fields, base->n_fields * sizeof(*fields));
-    memcpy(columns.items, base->columns, base->n_columns * sizeof(struct column));
-    struct task_def *task = options_alloc(reader, sizeof(*task));
-    *task = *base;
-    task->fields = fields;
-    task->columns = columns.items;
-    for (size_t i = 0; i < n_extras; i++) {
-        task->n_columns = columns.n;
-        int known = catalog_find_field(task, extras[i].field.name);
-        if (known < 0) {
-            fields[task->n_fields] = extras[i].field;
-            (void)add_field_columns(reader, &columns, &extras[i].field, task->n_fields++,
-                                    extras[i].line);
-        } else if (fields[known].type != extras[i].field.type) {
-            options_fault(reader, extras[i].line,
-                          "%s.%s is %s here and %s elsewhere (%s); a table has one type for it",
-                          where, options_shown(reader, extras[i].field.name),
-                          column_type_name(extras[i].field.type),
-                          column_type_name(fields[known].type), base->defined_at);
-        } else {
-            (void)extend_known_field(reader, &columns, &fields[known], known, &extras[i], task);
-        }
-    }
-    task->n_columns = columns.n;
-    return reader->n_faults == n_before ? task : NULL;
-}
-
-static bool has_role(const struct task_def *task, size_t field)
-{
-    const int roles[] = {task->version_column, task->revision_column, task->window_column};
-    for (size_t i = 0; i < ARRAY_SIZE(roles); i++) {
-        if (roles[i] >= 0 && task->columns[roles[i]].field == field) {
-            return true;
-        }
-    }
-    for (size_t i = 0; i < task->n_key_columns; i++) {
-        if (task->columns[task->key_columns[i]].field == field) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static int moved(const int *places, int column)
-{
-    return column < 0 ? -1 : places[column];
-}
-
-static bool index_remains(const struct task_def *task, const char *spec)
-{
-    struct str rest = str_from(spec);
-    while (rest.ptr != NULL) {
-        struct str name = str_trim(str_cut(&rest, ','));
-        bool found = false;
-        for (size_t i = 0; i < task->n_columns && !found; i++) {
-            found = str_equal_c(name, task->columns[i].name);
-        }
-        if (!found) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Copies the marked fields; field_places says where each went, -1 for those left out. */
-static void select_fields(struct option_reader *reader,
-                          const struct task_def *base,
-                          const bool *keep,
-                          const bool *display,
-                          struct task_def *task,
-                          int *field_places)
-{
-    struct field *fields = options_alloc(reader, base->n_fields * sizeof(*fields));
-    task->n_fields = 0;
-    for (size_t i = 0; i < base->n_fields; i++) {
-        field_places[i] = -1;
-        if (keep[i] || has_role(base, i)) {
-            field_places[i] = (int)task->n_fields;
-            fields[task->n_fields] = base->fields[i];
-            fields[task->n_fields++].display = display[i];
-        }
-    }
-    task->fields = fields;
-}
-
-static void select_columns(struct option_reader *reader,
-                           const struct task_def *base,
-                           const int *field_places,
-                           struct task_def *task)
-{
-    struct column *columns = options_alloc(reader, base->n_columns * sizeof(*columns));
-    int *places = options_alloc(reader, base->n_columns * sizeof(*places));
-    size_t *key_columns = options_alloc(reader, base->n_key_columns * sizeof(*key_columns));
-    task->n_columns = 0;
-    for (size_t i = 0; i < base->n_columns; i++) {
-        int field = field_places[base->columns[i].field];
-        places[i] = -1;
-        if (field < 0 || (base->columns[i].part == 1 && !task->fields[field].display)) {
-            continue;
-        }
-        places[i] = (int)task->n_columns;
-        columns[task->n_columns] = base->columns[i];
-        columns[task->n_columns++].field = (size_t)field;
-    }
-    for (size_t i = 0; i < base->n_key_columns; i++) {
-        key_columns[i] = (size_t)places[base->key_columns[i]];
-    }
-    task->columns = columns;
-    task->key_columns = key_columns;
-    task->version_column = moved(places, base->version_column);
-    task->revision_column = moved(places, base->revision_column);
-    task->window_column = moved(places, base->window_column);
-}
-
-const struct task_def *catalog_select_task(struct option_reader *reader,
-                                           const struct task_def *base,
-                                           const bool *keep,
-                                           const bool *display)
-{
-    struct task_def *task = options_alloc(reader, sizeof(*task));
-    int *field_places = options_alloc(reader, base->n_fields * sizeof(*field_places));
-    const char **indexes = options_alloc(reader, base->n_indexes * sizeof(*indexes));
-    *task = *base;
-    select_fields(reader, base, keep, display, task, field_places);
-    select_columns(reader, base, field_places, task);
-    task->n_indexes = 0;
-    for (size_t i = 0; i < base->n_indexes; i++) {
-        if (index_remains(task, base->indexes[i])) {
-            indexes[task->n_indexes++] = base->indexes[i];
-        }
-    }
-    task->indexes = indexes;
-    return task;
 }

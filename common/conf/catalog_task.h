@@ -8,8 +8,7 @@
 
 /*
  * From names to a task_def: a draft collects what the catalog files say of a task; building it
- * derives columns and indexes and checks everything against everything. Also the two derivations
- * the configuration needs: more fields for a table, fewer fields for a source.
+ * derives columns and indexes and checks everything against everything.
  */
 
 #define IDENTIFIER_MAX_BYTES 63 /* PostgreSQL cuts longer names silently */
@@ -28,6 +27,13 @@ enum task_property {
     PROPERTY_VERSION,
     PROPERTY_REVISION,
     PROPERTY_WINDOW,
+    PROPERTY_CREATED,
+    PROPERTY_PARENT,
+    PROPERTY_LATEST_OF,
+    PROPERTY_PEOPLE_OF,
+    PROPERTY_GONE,
+    PROPERTY_FIRST_SEEN,
+    PROPERTY_LAST_SEEN,
     PROPERTY_INDEXES,
     N_TASK_PROPERTIES,
 };
@@ -38,6 +44,15 @@ struct place {
     const char *file;
     int line;
 };
+
+struct parent_draft {
+    const char *task;
+    const char *field;
+    enum parent_refresh refresh;
+};
+
+/* Columns that the engine keeps. */
+enum { KEPT_GONE, KEPT_FIRST_SEEN, KEPT_LAST_SEEN, N_KEPT };
 
 struct task_draft {
     const char *name;
@@ -52,6 +67,12 @@ struct task_draft {
     const char *version;
     const char *revision;
     const char *window;
+    const char *created;
+    struct parent_draft parent;
+    const char *latest_of;
+    const char *people_of;
+    bool is_history;
+    const char *kept[N_KEPT];
     int64_t page_size;
     const char *const *indexes;
     size_t n_indexes;
@@ -66,12 +87,6 @@ int catalog_at_property(struct option_reader *reader,
                         const struct task_draft *draft,
                         enum task_property property);
 
-/* One more field of the configuration, and where it stands. */
-struct extra_field {
-    struct field field;
-    int line;
-};
-
 /* The landed name of a field: snake_case, dots become "_", `source` and etl_... get the source
  * type's prefix. Azure DevOps names lose their namespace ("System.ChangedDate" gives
  * changed_date) unless `keep_namespace`. Any length. */
@@ -84,29 +99,5 @@ const char *catalog_column_name(struct option_reader *reader,
 const struct task_def *catalog_build_task(struct option_reader *reader,
                                           const struct task_draft *draft);
 
-/* `base` with the extra fields' columns behind its own, whose positions stay. A field that exists
- * must have the same type; `display` may be added. NULL after a fault, which begins with `where`.
- */
-const struct task_def *catalog_extend_task(struct option_reader *reader,
-                                           const struct task_def *base,
-                                           const struct extra_field *extras,
-                                           size_t n_extras,
-                                           const char *where);
-
-/* `base` with only the fields marked in `keep` (key, version, revision and window fields stay in
- * any case), their display columns where marked in `display`, and the indexes that remain whole. */
-const struct task_def *catalog_select_task(struct option_reader *reader,
-                                           const struct task_def *base,
-                                           const bool *keep,
-                                           const bool *display);
-
 /* The index of a field, or -1. */
 int catalog_find_field(const struct task_def *task, const char *name);
-
-/* Reads "text" or {type, display, ref}; `known` is the field so far, NULL for a new one. false
- * after a fault. */
-bool catalog_read_field(struct option_reader *reader,
-                        const struct yaml_node *node,
-                        const char *where,
-                        const struct field *known,
-                        struct field *ret_field);

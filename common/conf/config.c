@@ -188,9 +188,18 @@ bool config_task_is_enabled(const struct config *config,
                             const struct source_config *source,
                             const char *task)
 {
-    const struct task_config *settings = source_task(source, task);
-    return catalog_task(&config->catalog, source->type, task) != NULL &&
-           (settings == NULL || settings->enabled);
+    const struct task_def *def = catalog_task(&config->catalog, source->type, task);
+    while (def != NULL) {
+        const struct task_config *settings = source_task(source, def->name);
+        if (settings != NULL && !settings->enabled) {
+            return false;
+        }
+        if (def->parent == NULL) {
+            return true;
+        }
+        def = catalog_task(&config->catalog, source->type, def->parent);
+    }
+    return false;
 }
 
 int64_t config_load_parallel(const struct config *config, const struct load_def *load)

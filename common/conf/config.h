@@ -185,6 +185,8 @@ config_task(const struct config *config, const struct source_config *source, con
 /* The landed table of a catalog task: the catalog's columns, then those that sources add. What
  * `migrate` creates; config_task's columns are always among them. */
 const struct task_def *config_landed_task(const struct config *config, const struct task_def *task);
+
+/* Neither the task nor one that it depends on is switched off. */
 bool config_task_is_enabled(const struct config *config,
                             const struct source_config *source,
                             const char *task);

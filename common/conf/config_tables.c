@@ -167,8 +167,8 @@ static const struct option task_options[] = {
      .read = read_task_fields,
      .form = "list, or mapping NAME: TYPE",
      .fallback_help = "all of the catalog",
-     .help = "a list: only these (key, version, revision and window fields always stay); a "
-             "mapping: these in addition, for this source only"},
+     .help = "a list: only these (what key, version, revision, window, created and parent name "
+             "always stays); a mapping: these in addition, for this source only"},
     {.name = "filter",
      .type = OPTION_STRING,
      .offset = offsetof(struct task_config, filter),

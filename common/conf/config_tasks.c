@@ -3,7 +3,8 @@
 #include <string.h>
 
 #include "common/base/str.h"
-#include "common/conf/catalog_task.h"
+#include "common/conf/catalog_derive.h"
+#include "common/conf/catalog_field.h"
 #include "common/conf/names.h"
 
 struct extras {
@@ -101,12 +102,31 @@ static void select_more(const struct task_def *landed,
     }
 }
 
+/* What the tasks derived from this one need. Their fields are its own, in the same places. */
+static void select_for_derived(const struct config *config,
+                               const struct task_def *base,
+                               struct selection *selection)
+{
+    for (size_t i = 0; i < config->catalog.n_tasks; i++) {
+        const struct task_def *other = config->catalog.tasks[i];
+        if (other->latest_of == NULL || strcmp(other->latest_of, base->name) != 0 ||
+            strcmp(other->source_type, base->source_type) != 0) {
+            continue;
+        }
+        for (size_t field = 0; field < base->n_fields; field++) {
+            selection->keep[field] |= catalog_field_has_role(other, field);
+        }
+    }
+}
+
 static const struct task_def *select_task(struct option_reader *reader,
+                                          const struct config *config,
                                           const struct task_def *landed,
                                           const struct task_def *base,
-                                          const struct task_config *task,
-                                          const char *where)
+                                          const struct source_config *source)
 {
+    const struct task_config *task = source_task(source, base->name);
+    const char *where = options_join(reader, task_where(reader, source, base->name), "fields");
     struct selection selection = {
         .keep = options_alloc(reader, landed->n_fields * sizeof(bool)),
         .display = options_alloc(reader, landed->n_fields * sizeof(bool)),
@@ -121,18 +141,59 @@ static const struct task_def *select_task(struct option_reader *reader,
     if (task != NULL && task->more_fields != NULL) {
         select_more(landed, task->more_fields, &selection);
     }
+    select_for_derived(config, base, &selection);
     return catalog_select_task(reader, landed, selection.keep, selection.display);
 }
 
-static const struct task_def *resolve_task(struct option_reader *reader,
-                                           const struct source_config *source,
-                                           const struct task_def *landed,
-                                           const struct task_def *base)
+/* A derived task has the fields that the source copies of its origin. */
+static const struct task_def *select_derived(struct option_reader *reader,
+                                             const struct task_def *landed,
+                                             const struct task_def *origin)
 {
-    const struct task_config *task = source_task(source, base->name);
-    const char *where = options_join(reader, task_where(reader, source, base->name), "fields");
-    struct task_def *own = options_alloc(reader, sizeof(*own));
-    *own = *select_task(reader, landed, base, task, where);
+    struct selection selection = {
+        .keep = options_alloc(reader, landed->n_fields * sizeof(bool)),
+        .display = options_alloc(reader, landed->n_fields * sizeof(bool)),
+    };
+    for (size_t i = 0; i < landed->n_fields; i++) {
+        int field = catalog_find_field(origin, landed->fields[i].name);
+        selection.keep[i] = field >= 0;
+        selection.display[i] = field >= 0 && origin->fields[field].display;
+    }
+    return catalog_select_task(reader, landed, selection.keep, selection.display);
+}
+
+static const struct task_def *find_resolved(const struct config *config,
+                                            const struct source_task *resolved,
+                                            const char *source,
+                                            const char *task)
+{
+    for (size_t i = 0; i < config->n_source_tasks; i++) {
+        if (strcmp(resolved[i].source, source) == 0 && strcmp(resolved[i].def->name, task) == 0) {
+            return resolved[i].def;
+        }
+    }
+    return NULL;
+}
+
+/* The task without the settings that are no fields. An origin comes before what is derived. */
+static const struct task_def *resolve_fields(struct option_reader *reader,
+                                             const struct config *config,
+                                             const struct source_task *resolved,
+                                             const struct source_config *source,
+                                             size_t index)
+{
+    const struct task_def *base = config->catalog.tasks[index];
+    const struct task_def *landed = config->landed[index];
+    if (base->latest_of == NULL) {
+        return select_task(reader, config, landed, base, source);
+    }
+    return select_derived(reader, landed,
+                          find_resolved(config, resolved, source->name, base->latest_of));
+}
+
+static void apply_settings(const struct source_config *source, struct task_def *own)
+{
+    const struct task_config *task = source_task(source, own->name);
     if (source->page_size != 0) {
         own->page_size = source->page_size;
     }
@@ -142,7 +203,6 @@ static const struct task_def *resolve_task(struct option_reader *reader,
     if (task != NULL && task->filter != NULL) {
         own->filter = task->filter;
     }
-    return own;
 }
 
 /* The table that takes what every source of the type adds. */
@@ -150,6 +210,11 @@ static const struct task_def *
 land_task(struct option_reader *reader, const struct config *config, const struct task_def *base)
 {
     const struct task_def *landed = base;
+    if (base->latest_of != NULL) {
+        const struct task_def *origin =
+            catalog_task(&config->catalog, base->source_type, base->latest_of);
+        return catalog_follow_task(reader, base, config_landed_task(config, origin));
+    }
     for (size_t i = 0; i < config->n_sources; i++) {
         const struct source_config *source = &config->sources[i];
         const struct task_config *task = source_task(source, base->name);
@@ -181,7 +246,14 @@ static void check_task_names(struct option_reader *reader,
     }
     for (size_t i = 0; source->type != NULL && i < source->n_tasks; i++) {
         const char *name = source->tasks[i].name;
-        if (catalog_task(&config->catalog, source->type, name) == NULL) {
+        const struct task_def *task = catalog_task(&config->catalog, source->type, name);
+        bool has_fields = source->tasks[i].fields != NULL || source->tasks[i].more_fields != NULL;
+        if (task != NULL && task->latest_of != NULL && has_fields) {
+            options_fault(reader, source->tasks[i].line,
+                          "%s.fields: %s has its fields from %s; write them there",
+                          task_where(reader, source, name), name, task->latest_of);
+        }
+        if (task == NULL) {
             options_fault(reader, source->tasks[i].line, "%s: the catalog has no such task of %s%s",
                           task_where(reader, source, name), source->type,
                           options_hint(reader, name, names, n));
@@ -192,16 +264,19 @@ static void check_task_names(struct option_reader *reader,
 /* Adds the task of each source of its type to config's list. */
 static void resolve_for_sources(struct option_reader *reader,
                                 struct config *config,
-                                const struct task_def *landed,
-                                const struct task_def *base,
+                                size_t index,
                                 struct source_task *resolved)
 {
+    const struct task_def *base = config->catalog.tasks[index];
     for (size_t i = 0; i < config->n_sources; i++) {
         const struct source_config *source = &config->sources[i];
-        if (source->type != NULL && strcmp(source->type, base->source_type) == 0) {
-            resolved[config->n_source_tasks++] =
-                (struct source_task){source->name, resolve_task(reader, source, landed, base)};
+        if (source->type == NULL || strcmp(source->type, base->source_type) != 0) {
+            continue;
         }
+        struct task_def *own = options_alloc(reader, sizeof(*own));
+        *own = *resolve_fields(reader, config, resolved, source, index);
+        apply_settings(source, own);
+        resolved[config->n_source_tasks++] = (struct source_task){source->name, own};
     }
 }
 
@@ -215,9 +290,8 @@ void config_resolve_tasks(struct option_reader *reader, struct config *config)
         check_task_names(reader, config, &config->sources[i]);
     }
     for (size_t i = 0; i < n_tasks; i++) {
-        const struct task_def *base = config->catalog.tasks[i];
-        config->landed[i] = land_task(reader, config, base);
-        resolve_for_sources(reader, config, config->landed[i], base, resolved);
+        config->landed[i] = land_task(reader, config, config->catalog.tasks[i]);
+        resolve_for_sources(reader, config, i, resolved);
     }
     config->source_tasks = resolved;
 }
