@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "tests/db/fixture.h"
+#include "worker/load/merge_keys.h"
 
 static void a_repeated_load_changes_nothing(void **state)
 {

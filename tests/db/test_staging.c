@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "tests/db/fixture.h"
+#include "worker/load/merge_keys.h"
 
 static void staging_emptied_by_a_crash_is_not_an_empty_source(void **state)
 {

@@ -25,11 +25,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 enum { INPUT_BYTES_MAX = 1 << 16, BATCH_BYTES_MAX = 1 << 20 };
 
 static const struct field FIELDS[] = {
-    {"sys_id", COLUMN_TEXT, false, NULL},   {"company", COLUMN_TEXT, true, "core_company"},
-    {"i", COLUMN_INTEGER, false, NULL},     {"b", COLUMN_BIGINT, false, NULL},
-    {"n", COLUMN_NUMERIC, false, NULL},     {"o", COLUMN_BOOLEAN, false, NULL},
-    {"t", COLUMN_TIMESTAMPTZ, false, NULL}, {"d", COLUMN_DATE, false, NULL},
-    {"v", COLUMN_INTERVAL, false, NULL},    {"j", COLUMN_JSONB, false, NULL},
+    {.name = "sys_id", .type = COLUMN_TEXT},
+    {.name = "company", .type = COLUMN_TEXT, .display = true, .ref = "core_company"},
+    {.name = "i", .type = COLUMN_INTEGER},
+    {.name = "b", .type = COLUMN_BIGINT},
+    {.name = "n", .type = COLUMN_NUMERIC},
+    {.name = "o", .type = COLUMN_BOOLEAN},
+    {.name = "t", .type = COLUMN_TIMESTAMPTZ},
+    {.name = "d", .type = COLUMN_DATE},
+    {.name = "v", .type = COLUMN_INTERVAL},
+    {.name = "j", .type = COLUMN_JSONB},
 };
 static const struct column COLUMNS[] = {
     {"sys_id", COLUMN_TEXT, 0, 0},     {"company", COLUMN_TEXT, 1, 0},

@@ -33,8 +33,8 @@ void http_source_free(struct http_source *source); /* after its clients; accepts
 
 struct http_client;
 
-/* `stop` ends this client's waits and transfers too (a child of the source's: one execution can be
- * cancelled while others go on); NULL = the source's alone. */
+/* `stop` ends this client's waits and transfers instead of the source's. A child of the source's
+ * lets one execution be cancelled while others go on; NULL = the source's. */
 struct http_client *
 http_client_new(struct http_source *source, struct stop *stop, size_t max_response_bytes);
 void http_client_free(struct http_client *client); /* accepts NULL */

@@ -80,7 +80,7 @@ enum limiter_result limiter_enter(struct limiter *limiter,
         int64_t now_us = wait_clock_now_us(limiter->clock);
         int64_t until_us = 0;
 
-        if (stop_is_requested(limiter->stop) || stop_is_requested(stop)) {
+        if (stop_is_requested(stop != NULL ? stop : limiter->stop)) {
             return LIMITER_STOPPED;
         }
         if (saw_breaker && limiter->breaker.openings != openings_seen) {

@@ -51,8 +51,8 @@ struct limiter_permit {
 };
 
 /* Waits for admission, and in any case until not_before_us (this lane's own backoff). Adds the time
- * spent in the source's silence to *throttled_us. `stop` (may be NULL) ends the wait like the
- * limiter's own. Blocks. */
+ * spent in the source's silence to *throttled_us. `stop` ends the wait; NULL = the
+ * limiter's own does. Blocks. */
 enum limiter_result limiter_enter(struct limiter *limiter,
                                   struct stop *stop,
                                   int64_t not_before_us,

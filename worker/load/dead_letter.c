@@ -49,7 +49,8 @@ static const char and_unlisted[] =
 
 static bool resolve_the_gone(struct db *db, const struct merge_sql *sql, struct error *err)
 {
-    if (sql->request->deletes == MERGE_DELETE_NONE || sql->request->has_window) {
+    if (sql->request->deletes == MERGE_DELETE_NONE || sql->request->deletes == MERGE_DELETE_OWED ||
+        sql->request->has_window) {
         return true;
     }
     struct buf template CLEANUP(buf_release) = {0};

@@ -58,10 +58,29 @@ static bool is_key(const struct task_def *task, size_t column)
     return false;
 }
 
-static void add_comment(struct buf *sql, const struct task_def *task, const struct column *column)
+/* What a reader of the database should know of a column; false if there is nothing. */
+static bool describe(const struct task_def *task, const struct column *column, char text[320])
 {
     const struct field *field = &task->fields[column->field];
-    if (column->part != 1 && field->ref == NULL) {
+    if (column->part != PART_VALUE) {
+        const char *what = !field->identity          ? "display value of"
+                           : column->part == PART_ID ? "id of the person in"
+                                                     : "display name of the person in";
+        snprintf(text, 320, "%s %s", what, field->name);
+        return true;
+    }
+    if (field->rest) {
+        snprintf(text, 320, "what no other column holds of the record");
+    } else if (field->ref != NULL) {
+        snprintf(text, 320, "refers to %s", field->ref);
+    }
+    return field->rest || field->ref != NULL;
+}
+
+static void add_comment(struct buf *sql, const struct task_def *task, const struct column *column)
+{
+    char text[320];
+    if (!describe(task, column, text)) {
         return;
     }
     buf_add_c(sql, "; COMMENT ON COLUMN ");
@@ -69,25 +88,60 @@ static void add_comment(struct buf *sql, const struct task_def *task, const stru
     buf_add_char(sql, '.');
     db_quote_ident(sql, str_from(column->name));
     buf_add_c(sql, " IS ");
-    char text[256];
-    if (column->part == 1) {
-        snprintf(text, sizeof(text), "display value of %s", field->name);
-    } else {
-        snprintf(text, sizeof(text), "refers to %s", field->ref);
-    }
     db_quote_literal(sql, str_from(text));
 }
 
 static void add_table_comment(struct buf *sql, const struct task_def *task)
 {
     char text[512];
-    snprintf(text, sizeof(text), "copy of %s table %s, kept by foz (task %s of load %s)",
-             task->source_type, task->table == NULL ? task->name : task->table, task->name,
-             task->load);
+    if (task->latest_of != NULL) {
+        snprintf(text, sizeof(text),
+                 "the latest of %s for each key, kept by foz (task %s of load %s)", task->latest_of,
+                 task->name, task->load);
+    } else {
+        snprintf(text, sizeof(text), "copy of %s table %s, kept by foz (task %s of load %s)",
+                 task->source_type, task->table == NULL ? task->name : task->table, task->name,
+                 task->load);
+    }
     buf_add_c(sql, "; COMMENT ON TABLE ");
     landed_table(sql, task);
     buf_add_c(sql, " IS ");
     db_quote_literal(sql, str_from(text));
+}
+
+/* A column that publishing keeps beside those of the fields. */
+struct kept_column {
+    const char *name; /* NULL: the task has none */
+    bool is_null;     /* may be NULL; else it begins as the present */
+    const char *comment;
+};
+
+enum { N_KEPT_COLUMNS = 3 };
+
+static void list_kept(const struct task_def *task, struct kept_column ret_kept[N_KEPT_COLUMNS])
+{
+    ret_kept[0] =
+        (struct kept_column){task->gone_column, true, "since when the source has it no more"};
+    ret_kept[1] = (struct kept_column){task->first_seen_column, false, "when the row came"};
+    ret_kept[2] =
+        (struct kept_column){task->last_seen_column, false, "when the source last had the row"};
+}
+
+static void add_kept_definition(struct buf *sql, const struct kept_column *kept)
+{
+    db_quote_ident(sql, str_from(kept->name));
+    buf_addf(sql, " timestamptz%s", kept->is_null ? "" : " NOT NULL DEFAULT now()");
+}
+
+static void
+add_kept_comment(struct buf *sql, const struct task_def *task, const struct kept_column *kept)
+{
+    buf_add_c(sql, "; COMMENT ON COLUMN ");
+    landed_table(sql, task);
+    buf_add_char(sql, '.');
+    db_quote_ident(sql, str_from(kept->name));
+    buf_add_c(sql, " IS ");
+    db_quote_literal(sql, str_from(kept->comment));
 }
 
 static bool
@@ -103,6 +157,14 @@ create_table(struct migration *migration, const struct task_def *task, struct er
         add_column_definition(&sql, &task->columns[i]);
         buf_add_c(&sql, is_key(task, i) ? " NOT NULL" : "");
     }
+    struct kept_column kept[N_KEPT_COLUMNS];
+    list_kept(task, kept);
+    for (size_t i = 0; i < N_KEPT_COLUMNS; i++) {
+        if (kept[i].name != NULL) {
+            buf_add_c(&sql, ", ");
+            add_kept_definition(&sql, &kept[i]);
+        }
+    }
     buf_add_c(&sql, ", \"etl_created_at\" timestamptz NOT NULL DEFAULT now(), \"etl_updated_at\" "
                     "timestamptz NOT NULL DEFAULT now(), \"etl_execution_id\" bigint, "
                     "\"etl_hash\" uuid, PRIMARY KEY (");
@@ -112,28 +174,20 @@ create_table(struct migration *migration, const struct task_def *task, struct er
     for (size_t i = 0; i < task->n_columns; i++) {
         add_comment(&sql, task, &task->columns[i]);
     }
+    for (size_t i = 0; i < N_KEPT_COLUMNS; i++) {
+        if (kept[i].name != NULL) {
+            add_kept_comment(&sql, task, &kept[i]);
+        }
+    }
     return migration_step(migration, sql.ptr, err, "create table %s.%s", task->source_type,
                           task->name);
-}
-
-/* Our own merges always move the hash, so they never pay for the trigger's function. */
-static bool
-create_trigger(struct migration *migration, const struct task_def *task, struct error *err)
-{
-    struct buf sql CLEANUP(buf_release) = {0};
-    buf_init(&sql, SQL_MAX);
-    buf_add_c(&sql, "CREATE TRIGGER etl_forget_hash BEFORE UPDATE ON ");
-    landed_table(&sql, task);
-    buf_add_c(&sql, " FOR EACH ROW WHEN (OLD.etl_hash IS NOT DISTINCT FROM NEW.etl_hash AND OLD.* "
-                    "IS DISTINCT FROM NEW.*) EXECUTE FUNCTION ops.forget_hash()");
-    return migration_step(migration, sql.ptr, err, "create trigger etl_forget_hash on %s.%s",
-                          task->source_type, task->name);
 }
 
 static struct db_result *read_columns(struct db *db, const struct task_def *task, struct error *err)
 {
     return db_query(db,
-                    "SELECT a.attname, format_type(a.atttypid, a.atttypmod)"
+                    "SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,"
+                    "       a.atthasdef"
                     "  FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
                     "  JOIN pg_namespace n ON n.oid = c.relnamespace"
                     " WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0"
@@ -141,14 +195,21 @@ static struct db_result *read_columns(struct db *db, const struct task_def *task
                     DB_PARAMS(task->source_type, task->name), err);
 }
 
-static const char *find_type(const struct db_result *columns, const char *name)
+/* The row that describes a column, -1 if the table has none of that name. */
+static int find_stored(const struct db_result *columns, const char *name)
 {
     for (size_t row = 0; row < db_rows(columns); row++) {
         if (strcmp(db_text(columns, row, 0), name) == 0) {
-            return db_text(columns, row, 1);
+            return (int)row;
         }
     }
-    return NULL;
+    return -1;
+}
+
+static const char *find_type(const struct db_result *columns, const char *name)
+{
+    int row = find_stored(columns, name);
+    return row < 0 ? NULL : db_text(columns, (size_t)row, 1);
 }
 
 static void fault_type(struct error *faults,
@@ -238,6 +299,66 @@ check_key(struct db *db, const struct task_def *task, struct error *faults, stru
     return true;
 }
 
+/* NOT NULL and a default belong together here: a kept column has both or neither. */
+static const char *kept_type(bool is_null)
+{
+    return is_null ? "timestamp with time zone that may be NULL"
+                   : "timestamp with time zone NOT NULL DEFAULT now()";
+}
+
+static void check_kept(const struct task_def *task,
+                       const struct kept_column *kept,
+                       const struct db_result *stored,
+                       size_t row,
+                       struct error *faults)
+{
+    bool is_not_null = db_bool(stored, row, 2);
+    const char *type = db_text(stored, row, 1);
+    if (strcmp(type, stored_type_name(COLUMN_TIMESTAMPTZ)) != 0) {
+        fault_type(faults, task, kept->name, type, stored_type_name(COLUMN_TIMESTAMPTZ));
+    } else if (kept->is_null == is_not_null || (!kept->is_null && !db_bool(stored, row, 3))) {
+        char text[80];
+        snprintf(text, sizeof(text), "%s%s%s", type, is_not_null ? " NOT NULL" : "",
+                 db_bool(stored, row, 3) ? " with a default" : " without a default");
+        fault_type(faults, task, kept->name, text, kept_type(kept->is_null));
+    }
+}
+
+static bool add_kept(struct migration *migration,
+                     const struct task_def *task,
+                     const struct kept_column *kept,
+                     struct error *err)
+{
+    struct buf sql CLEANUP(buf_release) = {0};
+    buf_init(&sql, SQL_MAX);
+    buf_add_c(&sql, "ALTER TABLE ");
+    landed_table(&sql, task);
+    buf_add_c(&sql, " ADD COLUMN ");
+    add_kept_definition(&sql, kept);
+    add_kept_comment(&sql, task, kept);
+    return migration_step(migration, sql.ptr, err, "add column %s.%s.%s timestamptz",
+                          task->source_type, task->name, kept->name);
+}
+
+static bool extend_kept(struct migration *migration,
+                        const struct task_def *task,
+                        const struct db_result *stored,
+                        struct error *faults,
+                        struct error *err)
+{
+    struct kept_column kept[N_KEPT_COLUMNS];
+    list_kept(task, kept);
+    for (size_t i = 0; i < N_KEPT_COLUMNS; i++) {
+        int row = kept[i].name == NULL ? -1 : find_stored(stored, kept[i].name);
+        if (row >= 0) {
+            check_kept(task, &kept[i], stored, (size_t)row, faults);
+        } else if (kept[i].name != NULL && !add_kept(migration, task, &kept[i], err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool extend_table(struct migration *migration,
                          const struct task_def *task,
                          const struct db_result *stored,
@@ -256,7 +377,8 @@ static bool extend_table(struct migration *migration,
         }
     }
     check_own_columns(task, stored, faults);
-    return check_key(migration->db, task, faults, err);
+    return extend_kept(migration, task, stored, faults, err) &&
+           check_key(migration->db, task, faults, err);
 }
 
 /* "opened_at, state" -> "incident_opened_at_state_idx", shortened by a hash where too long. */
@@ -338,19 +460,74 @@ ensure_indexes(struct migration *migration, const struct task_def *task, struct 
     return window == NULL || ensure_index(migration, task, window, err);
 }
 
+/* Our own merges always move the hash, so they never pay for the trigger's function. What moves a
+ * kept column is ours too, and leaves the hash as it is. */
+static void add_trigger(struct buf *sql, const struct task_def *task)
+{
+    buf_add_c(sql, "CREATE TRIGGER etl_forget_hash BEFORE UPDATE ON ");
+    landed_table(sql, task);
+    buf_add_c(sql, " FOR EACH ROW WHEN (OLD.etl_hash IS NOT DISTINCT FROM NEW.etl_hash AND OLD.* "
+                   "IS DISTINCT FROM NEW.*");
+    struct kept_column kept[N_KEPT_COLUMNS];
+    list_kept(task, kept);
+    for (size_t i = 0; i < N_KEPT_COLUMNS; i++) {
+        if (kept[i].name != NULL) {
+            buf_add_c(sql, " AND OLD.");
+            db_quote_ident(sql, str_from(kept[i].name));
+            buf_add_c(sql, " IS NOT DISTINCT FROM NEW.");
+            db_quote_ident(sql, str_from(kept[i].name));
+        }
+    }
+    buf_add_c(sql, ") EXECUTE FUNCTION ops.forget_hash()");
+}
+
+/* The columns that the trigger's condition names are what it depends on. */
+static struct db_result *read_trigger(struct db *db, const struct task_def *task, struct error *err)
+{
+    return db_query(db,
+                    "SELECT a.attname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
+                    "  JOIN pg_namespace n ON n.oid = c.relnamespace"
+                    "  LEFT JOIN pg_depend d ON d.classid = 'pg_trigger'::regclass"
+                    "   AND d.objid = t.oid AND d.refclassid = 'pg_class'::regclass"
+                    "   AND d.refobjid = c.oid AND d.refobjsubid > 0"
+                    "  LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.refobjsubid"
+                    " WHERE n.nspname = $1 AND c.relname = $2 AND t.tgname = 'etl_forget_hash'",
+                    DB_PARAMS(task->source_type, task->name), err);
+}
+
+static bool trigger_is_current(const struct task_def *task, const struct db_result *named)
+{
+    struct kept_column kept[N_KEPT_COLUMNS];
+    list_kept(task, kept);
+    for (size_t i = 0; i < N_KEPT_COLUMNS; i++) {
+        if (kept[i].name != NULL && find_stored(named, kept[i].name) < 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool
 ensure_trigger(struct migration *migration, const struct task_def *task, struct error *err)
 {
-    struct db_result *found CLEANUP(db_result_freep) =
-        db_query(migration->db,
-                 "SELECT FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
-                 "  JOIN pg_namespace n ON n.oid = c.relnamespace"
-                 " WHERE n.nspname = $1 AND c.relname = $2 AND t.tgname = 'etl_forget_hash'",
-                 DB_PARAMS(task->source_type, task->name), err);
-    if (found == NULL) {
+    struct db_result *named CLEANUP(db_result_freep) = read_trigger(migration->db, task, err);
+    if (named == NULL) {
         return false;
     }
-    return db_rows(found) > 0 || create_trigger(migration, task, err);
+    bool exists = db_rows(named) > 0;
+    if (exists && trigger_is_current(task, named)) {
+        return true;
+    }
+    struct buf sql CLEANUP(buf_release) = {0};
+    buf_init(&sql, SQL_MAX);
+    if (exists) {
+        buf_add_c(&sql, "DROP TRIGGER etl_forget_hash ON ");
+        landed_table(&sql, task);
+        buf_add_c(&sql, "; ");
+    }
+    add_trigger(&sql, task);
+    return migration_step(migration, sql.ptr, err, "%s trigger etl_forget_hash on %s.%s",
+                          exists ? "replace" : "create", task->source_type, task->name);
 }
 
 static bool ensure_schema(struct migration *migration, const char *name, struct error *err)

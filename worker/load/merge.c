@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/io/db_copy.h"
 #include "worker/load/bulk.h"
 #include "worker/load/dead_letter.h"
+#include "worker/load/merge_keys.h"
 #include "worker/load/merge_sql.h"
 
 #define SQL_MAX ((size_t)512 * 1024)
@@ -67,11 +67,12 @@ ask_number(struct merge *merge, const char *template, int64_t *ret_value, struct
     return true;
 }
 
-static bool check_request(const struct merge *merge, struct error *err)
+bool merge_check_request(const struct merge_request *request, struct error *err)
 {
-    if (merge->sql.request->has_window && merge->sql.task->window_column < 0) {
+    const struct task_def *task = request->staging->task;
+    if (request->has_window && task->window_column < 0) {
         return error_set(err, ERROR_BUG, "task %s has no window column, yet a window was asked for",
-                         merge->sql.task->name);
+                         task->name);
     }
     return true;
 }
@@ -103,30 +104,21 @@ static bool prefer_hash_joins(struct merge *merge, bool on, struct error *err)
                      err);
 }
 
-/* The row without a key is there as long as the UNLOGGED tables are whole. */
-static bool count_rejects(struct merge *merge, struct error *err)
-{
-    struct db_result *found CLEANUP(db_result_freep) =
-        ask(merge, "SELECT count(r.record_key), count(*) FROM {rejects} r", err);
-    if (found == NULL) {
-        return false;
-    }
-    merge->n_rejects = db_int64(found, 0, 0);
-    if (db_int64(found, 0, 1) == merge->n_rejects) {
-        return error_set(err, ERROR_TRANSIENT,
-                         "PostgreSQL crashed during the load and emptied the staging of task %s: "
-                         "what was staged is lost, load again",
-                         merge->sql.task->name);
-    }
-    return true;
-}
-
 /* A fingerprint of a set of rows: how many there are, and two sums over the hashes of their content
  * (keys included). Sums do not depend on order. */
 #define FINGERPRINT(alias)                                                                         \
     "count(*) || ' ' || count(" alias ".etl_hash) || ' ' ||"                                       \
     " coalesce(sum(uuid_hash_extended(" alias ".etl_hash, 0)), 0) || ' ' ||"                       \
     " coalesce(sum(uuid_hash_extended(" alias ".etl_hash, 1)), 0)"
+
+static bool drop_foreign(struct merge *merge, struct error *err)
+{
+    return merge->sql.request->parent == NULL ||
+           run(merge,
+               "DELETE FROM {rows} s WHERE NOT EXISTS (SELECT FROM {parent} p"
+               " WHERE p.\"source\" = {source} AND p.{parent key} = {s.parent key})",
+               &merge->result.foreign, err);
+}
 
 static bool count_staged(struct merge *merge, struct error *err)
 {
@@ -135,7 +127,7 @@ static bool count_staged(struct merge *merge, struct error *err)
     if (found == NULL) {
         return false;
     }
-    merge->result.staged = db_int64(found, 0, 0);
+    merge->result.staged = db_int64(found, 0, 0) + merge->result.foreign;
     merge->sql.has_absent = db_int64(found, 0, 1) > 0;
     snprintf(merge->fingerprint, sizeof(merge->fingerprint), "%s", db_text(found, 0, 2));
     return merge->sql.request->deletes != MERGE_DELETE_UNLISTED ||
@@ -237,9 +229,10 @@ static bool merge_into_nothing(struct merge *merge, struct error *err)
     if (!ok) {
         return false;
     }
-    int64_t expected = merge->result.staged - merge->result.duplicates;
-    if (merge->result.inserted != expected) {
-        return fail_rows(merge, merge->result.inserted, expected, "inserted", err);
+    const struct merge_result *result = &merge->result;
+    int64_t expected = result->staged - result->foreign - result->duplicates;
+    if (result->inserted != expected) {
+        return fail_rows(merge, result->inserted, expected, "inserted", err);
     }
     return run(merge, delta_of_everything, NULL, err);
 }
@@ -296,7 +289,7 @@ static bool has_duplicates(struct merge *merge, bool *ret_any, struct error *err
 {
     const struct merge_result *result = &merge->result;
     int64_t n = 0;
-    if (result->staged - merge->n_new != result->scope_rows - result->gone_rows) {
+    if (result->staged - result->foreign - merge->n_new != result->scope_rows - result->gone_rows) {
         n = 1;
     } else if (merge->n_new > 0 &&
                !ask_number(merge,
@@ -334,15 +327,12 @@ static bool compare_rows(struct merge *merge, struct error *err)
            prefer_hash_joins(merge, false, err);
 }
 
-static bool fuse_blows(const struct merge *merge)
+bool merge_fuse_blows(const struct merge_request *request, int64_t gone, int64_t scope)
 {
-    const struct merge_request *request = merge->sql.request;
-    int64_t gone = merge->result.gone_rows;
-    int64_t scope = merge->result.scope_rows;
-    if (gone == 0 || request->allow_mass_delete) {
+    if (gone == 0 || request->allow_mass_delete || request->deletes == MERGE_DELETE_OWED) {
         return false;
     }
-    return gone >= scope ||
+    return request->hold || gone >= scope ||
            (scope >= FUSE_ROWS_MIN && (double)gone > request->max_delete_fraction * (double)scope);
 }
 
@@ -365,6 +355,17 @@ static const char restamp_rows[] =
 
 static const char delete_rows[] = "DELETE FROM {table} t USING pg_temp.delta d"
                                   " WHERE d.kind = 'd' AND t.\"source\" = {source} AND {d=t}";
+
+static const char stamp_rows[] =
+    "UPDATE {table} t SET {gone column} = now(), etl_hash = NULL, etl_updated_at = now(),"
+    "  etl_execution_id = {execution}"
+    " FROM pg_temp.delta d WHERE d.kind = 'd' AND t.\"source\" = {source} AND {d=t}";
+
+/* The hash goes with it: a row that somebody touches by hand loses it just so, and is compared by
+ * its content the next time. */
+static const char touch_rows[] =
+    "UPDATE {table} t SET {last seen column} = now(), etl_hash = NULL FROM {rows} s"
+    " WHERE t.\"source\" = {source} AND {s=t}";
 
 static const char insert_rows[] =
     "INSERT INTO {table} (\"source\", {columns}, etl_execution_id, etl_hash)"
@@ -407,7 +408,8 @@ static bool write_changed(struct merge *merge, struct error *err)
 
 static bool write_delta(struct merge *merge, struct error *err)
 {
-    if (!run_exactly(merge, delete_rows, merge->result.gone_rows, "deleted", err) ||
+    const char *remove = merge->sql.task->gone_column != NULL ? stamp_rows : delete_rows;
+    if (!run_exactly(merge, remove, merge->result.gone_rows, "deleted", err) ||
         !write_changed(merge, err) ||
         !run_exactly(merge, insert_rows, merge->n_new, "inserted", err)) {
         return false;
@@ -427,12 +429,13 @@ static bool merge_into_rows(struct merge *merge, struct error *err)
         return build_delta(merge, empty_delta, err); /* two scans have told all a join would */
     }
     const struct merge_request *request = merge->sql.request;
-    bool whole = request->deletes == MERGE_DELETE_MISSING && !request->has_window;
+    bool whole = request->deletes == MERGE_DELETE_MISSING && !request->has_window &&
+                 merge->sql.task->gone_column == NULL;
     if (!(whole ? compare_tables(merge, err) : compare_rows(merge, err)) ||
         !count_delta(merge, err)) {
         return false;
     }
-    if (fuse_blows(merge)) {
+    if (merge_fuse_blows(request, merge->result.gone_rows, merge->result.scope_rows)) {
         merge->result.held = true;
         return true;
     }
@@ -443,14 +446,14 @@ static bool merge_into_rows(struct merge *merge, struct error *err)
 static bool check_ledger(struct merge *merge, struct error *err)
 {
     struct merge_result *result = &merge->result;
-    int64_t left = result->staged - result->duplicates;
+    int64_t left = result->staged - result->foreign - result->duplicates;
     /* Counting again costs a scan, so only where rows were removed. */
     if (result->duplicates > 0 && !ask_number(merge, "SELECT count(*) FROM {rows} s", &left, err)) {
         return false;
     }
     result->unchanged = left - result->inserted - result->updated;
     result->rejected = merge->n_rejects;
-    if (result->unchanged < 0 || left + result->duplicates != result->staged) {
+    if (result->unchanged < 0 || left + result->foreign + result->duplicates != result->staged) {
         return error_set(err, ERROR_BUG,
                          "the merge of %s does not add up: %" PRId64 " staged, %" PRId64
                          " left, %" PRId64 " duplicates, %" PRId64 " inserted, %" PRId64 " updated",
@@ -462,9 +465,11 @@ static bool check_ledger(struct merge *merge, struct error *err)
 
 static bool merge_all(struct merge *merge, struct error *err)
 {
+    const struct merge_request *request = merge->sql.request;
     int64_t n = 0;
-    if (!check_request(merge, err) || !tune(merge, err) || !count_rejects(merge, err) ||
-        !count_staged(merge, err) || !count_scope(merge, err) ||
+    if (!merge_check_request(request, err) || !tune(merge, err) ||
+        !staging_count_rejects(merge->db, request->staging, &merge->n_rejects, err) ||
+        !drop_foreign(merge, err) || !count_staged(merge, err) || !count_scope(merge, err) ||
         !ask_number(merge,
                     "SELECT count(*) FROM (SELECT FROM {table} t"
                     " WHERE t.\"source\" = {source} LIMIT 1) landed",
@@ -477,6 +482,7 @@ static bool merge_all(struct merge *merge, struct error *err)
         return ok;
     }
     return check_ledger(merge, err) &&
+           (merge->sql.task->last_seen_column == NULL || run(merge, touch_rows, NULL, err)) &&
            dead_letter_merge(merge->db, &merge->sql, merge->n_rejects, err);
 }
 
@@ -501,80 +507,4 @@ bool merge_apply(struct db *db,
                                             .held = true};
     }
     return true;
-}
-
-/* --- keys to look at ------------------------------------------------------------------------ */
-
-struct key_reader {
-    void (*on_key)(void *arg, struct str key);
-    void *arg;
-    struct buf key;
-};
-
-static void key_reader_release(struct key_reader *reader)
-{
-    buf_release(&reader->key);
-}
-
-/* COPY writes a backslash and a letter for what would break its lines. */
-static char unescape(char letter)
-{
-    static const char letters[] = "bfnrtv";
-    static const char bytes[] = "\b\f\n\r\t\v";
-    const char *found = strchr(letters, letter);
-    return found == NULL || letter == '\0' ? letter : bytes[found - letters];
-}
-
-static bool read_key(void *arg, struct str line)
-{
-    struct key_reader *reader = arg;
-    buf_reset(&reader->key);
-    for (size_t i = 0; i < line.len; i++) {
-        bool escaped = line.ptr[i] == '\\' && i + 1 < line.len;
-        i += escaped;
-        buf_add_char(&reader->key, escaped ? unescape(line.ptr[i]) : line.ptr[i]);
-    }
-    reader->on_key(reader->arg, buf_str(&reader->key));
-    return true;
-}
-
-static bool read_keys(struct db *db,
-                      const struct merge_request *request,
-                      const char *template,
-                      struct key_reader reader,
-                      struct error *err)
-{
-    struct merge merge CLEANUP(merge_release) = merge_of(db, request);
-    struct key_reader owned CLEANUP(key_reader_release) = reader;
-    buf_init(&owned.key, SQL_MAX);
-    if (!check_request(&merge, err) || !count_rejects(&merge, err)) {
-        return false;
-    }
-    merge_sql_expand(&merge.sql, template, &merge.text);
-    return db_copy_out(db, merge.text.ptr, read_key, &owned, err);
-}
-
-bool merge_missing_keys(struct db *db,
-                        const struct merge_request *request,
-                        void (*on_key)(void *arg, struct str key),
-                        void *arg,
-                        struct error *err)
-{
-    return read_keys(db, request,
-                     "COPY (SELECT {t.key text} FROM {table} t WHERE {gone} ORDER BY {t.key})"
-                     " TO STDOUT",
-                     (struct key_reader){.on_key = on_key, .arg = arg}, err);
-}
-
-bool merge_differing_keys(struct db *db,
-                          const struct merge_request *request,
-                          void (*on_key)(void *arg, struct str key),
-                          void *arg,
-                          struct error *err)
-{
-    return read_keys(db, request,
-                     "COPY (SELECT DISTINCT {k.key text} AS key FROM {census} k"
-                     " LEFT JOIN {table} t ON t.\"source\" = {source} AND {k=t}"
-                     " WHERE t.\"source\" IS NULL OR {other version} ORDER BY key) TO STDOUT",
-                     (struct key_reader){.on_key = on_key, .arg = arg}, err);
 }

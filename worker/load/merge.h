@@ -22,6 +22,8 @@ enum merge_deletes {
     MERGE_DELETE_NONE,     /* increments */
     MERGE_DELETE_MISSING,  /* full, window: rows in scope that staging does not hold go */
     MERGE_DELETE_UNLISTED, /* reconcile: rows that the key census does not list go */
+    MERGE_DELETE_OWED,     /* rows of the parents that were read again go if staging lacks them; no
+                            * fuse:     a parent's few records come and go every day */
 };
 
 struct merge_request {
@@ -31,12 +33,16 @@ struct merge_request {
     bool has_window; /* scope of MISSING: window column in [from, to); else the whole table */
     int64_t window_from_us;
     int64_t window_to_us;
+    int64_t owed_up_to;            /* OWED: the task's rows of ops.owed up to this id */
+    const struct task_def *parent; /* staged rows of no landed parent are dropped; NULL: all stay */
+    bool hold;                     /* the fuse blows at the first row */
     bool allow_mass_delete;
     double max_delete_fraction;
 };
 
 struct merge_result {
     int64_t staged;     /* rows in staging before deduplication */
+    int64_t foreign;    /* rows whose parent is not landed: dropped */
     int64_t duplicates; /* older or equal versions of a key that were dropped */
     int64_t inserted;
     int64_t updated;
@@ -55,19 +61,3 @@ bool merge_apply(struct db *db,
                  const struct merge_request *request,
                  struct merge_result *ret_result,
                  struct error *err);
-
-/* Calls on_key for each key (as row_record_key's text) of the landed rows of `request`'s scope that
- * staging (MISSING) does not hold: the candidates for deletion, to be confirmed by reading them.
- * on_key must not use `db`. */
-bool merge_missing_keys(struct db *db,
-                        const struct merge_request *request,
-                        void (*on_key)(void *arg, struct str key),
-                        void *arg,
-                        struct error *err);
-
-/* Calls on_key for each key of the census that is not landed or landed with another version. */
-bool merge_differing_keys(struct db *db,
-                          const struct merge_request *request,
-                          void (*on_key)(void *arg, struct str key),
-                          void *arg,
-                          struct error *err);

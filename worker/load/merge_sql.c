@@ -84,8 +84,32 @@ static void add_new_value(const struct merge_sql *sql, size_t column, struct buf
     buf_add_c(out, " END");
 }
 
+static void add_gone_column(const struct merge_sql *sql, struct buf *out)
+{
+    db_quote_ident(out, str_from(sql->task->gone_column));
+}
+
+static void add_last_seen_column(const struct merge_sql *sql, struct buf *out)
+{
+    db_quote_ident(out, str_from(sql->task->last_seen_column));
+}
+
+static void add_version_column(const struct merge_sql *sql, struct buf *out)
+{
+    add_name(out, '\0', &sql->task->columns[sql->task->version_column]);
+}
+
+static void add_created_column(const struct merge_sql *sql, struct buf *out)
+{
+    add_name(out, '\0', &sql->task->columns[sql->task->created_column]);
+}
+
 static void add_assignments(const struct merge_sql *sql, struct buf *out)
 {
+    if (sql->task->gone_column != NULL) {
+        add_gone_column(sql, out);
+        buf_add_c(out, " = NULL, ");
+    }
     for (size_t i = 0; i < sql->task->n_columns; i++) {
         if (!is_key(sql->task, i)) {
             add_name(out, '\0', &sql->task->columns[i]);
@@ -108,6 +132,11 @@ static void add_differs(const struct merge_sql *sql, struct buf *out)
         buf_add_c(out, " IS DISTINCT FROM ");
         add_new_value(sql, i, out);
     }
+    if (sql->task->gone_column != NULL) {
+        buf_add_c(out, n++ == 0 ? "(t." : " OR t.");
+        add_gone_column(sql, out);
+        buf_add_c(out, " IS NOT NULL");
+    }
     buf_add_c(out, n == 0 ? "false" : ")");
 }
 
@@ -122,24 +151,59 @@ static void add_instant(int64_t us, struct buf *out)
     buf_add_c(out, "::timestamptz");
 }
 
-/* The landed rows a walk vouches for: all of the source, or those of the window. */
-static void add_scope(const struct merge_sql *sql, struct buf *out)
+/* The column that holds the parent's key (of the parent itself: its key). */
+static void add_parent_key(const struct merge_sql *sql, char alias, struct buf *out)
 {
-    const struct merge_request *request = sql->request;
-    buf_add_c(out, "t.\"source\" = ");
-    db_quote_literal(out, str_from(request->source));
-    if (!request->has_window) {
+    if (alias == '\0') {
+        const struct task_def *parent = sql->request->parent;
+        db_quote_ident(out, str_from(parent->columns[parent->key_columns[0]].name));
         return;
     }
+    add_name(out, alias, &sql->task->columns[sql->task->parent_column]);
+}
+
+static void add_window(const struct merge_sql *sql, struct buf *out)
+{
     const struct column *window = &sql->task->columns[sql->task->window_column];
     buf_add_c(out, " AND ");
     add_name(out, 't', window);
     buf_add_c(out, " >= ");
-    add_instant(request->window_from_us, out);
+    add_instant(sql->request->window_from_us, out);
     buf_add_c(out, " AND ");
     add_name(out, 't', window);
     buf_add_c(out, " < ");
-    add_instant(request->window_to_us, out);
+    add_instant(sql->request->window_to_us, out);
+}
+
+static void add_owed(const struct merge_sql *sql, struct buf *out)
+{
+    const struct column *column = &sql->task->columns[sql->task->parent_column];
+    buf_add_c(out, " AND ");
+    add_name(out, 't', column);
+    buf_addf(out, " IN (SELECT o.parent_key::%s FROM ops.owed o WHERE o.source = ",
+             column_type_name(column->type));
+    db_quote_literal(out, str_from(sql->request->source));
+    buf_add_c(out, " AND o.task = ");
+    db_quote_literal(out, str_from(sql->task->name));
+    buf_addf(out, " AND o.id <= %" PRId64 ")", sql->request->owed_up_to);
+}
+
+/* The landed rows a walk vouches for: all of the source that are not gone already, those of the
+ * window, or those of the parents that were read again. */
+static void add_scope(const struct merge_sql *sql, struct buf *out)
+{
+    buf_add_c(out, "t.\"source\" = ");
+    db_quote_literal(out, str_from(sql->request->source));
+    if (sql->task->gone_column != NULL) {
+        buf_add_c(out, " AND t.");
+        add_gone_column(sql, out);
+        buf_add_c(out, " IS NULL");
+    }
+    if (sql->request->deletes == MERGE_DELETE_OWED) {
+        add_owed(sql, out);
+    } else if (sql->request->has_window) {
+        add_window(sql, out);
+    }
 }
 
 /* Of several versions of a key the first in this order stays. */
@@ -159,7 +223,8 @@ static void add_newest_first(const struct merge_sql *sql, struct buf *out)
 static void add_other_version(const struct merge_sql *sql, struct buf *out)
 {
     int columns[] = {sql->task->version_column, sql->task->revision_column};
-    for (size_t i = 0; i < ARRAY_SIZE(columns); i++) {
+    /* The census of a derived task has keys only: its versions come from the other task. */
+    for (size_t i = 0; i < ARRAY_SIZE(columns) && sql->task->latest_of == NULL; i++) {
         if (columns[i] >= 0) {
             add_name(out, 't', &sql->task->columns[columns[i]]);
             buf_add_c(out, " IS DISTINCT FROM ");
@@ -220,6 +285,8 @@ static void add_simple(const struct merge_sql *sql, struct str name, struct buf 
         db_quote_literal(out, str_from(sql->task->name));
     } else if (str_equal_c(name, "execution")) {
         buf_add_int(out, staging->execution_id);
+    } else if (str_equal_c(name, "parent")) {
+        landed_table(out, sql->request->parent);
     } else {
         bool is_known_placeholder = false;
         assert(is_known_placeholder);
@@ -239,6 +306,10 @@ static void add_part(const struct merge_sql *sql, struct str name, struct buf *o
         {"other version", add_other_version},
         {"gone", add_gone},
         {"either key", add_either_key},
+        {"gone column", add_gone_column},
+        {"version column", add_version_column},
+        {"created column", add_created_column},
+        {"last seen column", add_last_seen_column},
     };
 
     static const struct {
@@ -249,6 +320,7 @@ static void add_part(const struct merge_sql *sql, struct str name, struct buf *o
         {"columns", add_columns},
         {"key text", add_key_text},
         {"first key", add_first_key},
+        {"parent key", add_parent_key},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {

@@ -227,6 +227,27 @@ bool staging_add(struct db *db,
     return true;
 }
 
+bool staging_count_rejects(struct db *db,
+                           const struct staging *staging,
+                           int64_t *ret_rejects,
+                           struct error *err)
+{
+    struct buf sql CLEANUP(buf_release) = {0};
+    buf_init(&sql, SQL_MAX);
+    buf_addf(&sql, "SELECT count(record_key), count(*) FROM %s", staging->rejects);
+    struct db_result *found CLEANUP(db_result_freep) = db_query(db, sql.ptr, DB_NO_PARAMS, err);
+    if (found == NULL) {
+        return false;
+    }
+    *ret_rejects = db_int64(found, 0, 0);
+    /* The row without a key is there as long as the UNLOGGED tables are whole. */
+    return db_int64(found, 0, 1) > *ret_rejects ||
+           error_set(err, ERROR_TRANSIENT,
+                     "PostgreSQL crashed during the load and emptied the staging of task %s: "
+                     "what was staged is lost, load again",
+                     staging->task->name);
+}
+
 static bool drop_one(struct db *db, const char *name, struct error *err)
 {
     struct buf sql CLEANUP(buf_release) = {0};

@@ -45,5 +45,11 @@ bool staging_add(struct db *db,
                  const struct row_batch *batch,
                  struct error *err);
 
+/* Rejects staged so far. ERROR_TRANSIENT if PostgreSQL crashed since and emptied the tables. */
+bool staging_count_rejects(struct db *db,
+                           const struct staging *staging,
+                           int64_t *ret_rejects,
+                           struct error *err);
+
 /* Drops the staging tables of executions that are not running. */
 bool staging_sweep(struct db *db, int64_t *ret_dropped, struct error *err);

@@ -71,17 +71,34 @@ bool board_is_deserted(struct board *board)
     return board->n_lanes == 0;
 }
 
+/* Caller holds the mutex: begins a task whose turn has come. */
+static struct step begin(struct task_run *task)
+{
+    const struct task_run *parent = task->waits_on;
+    task->n_active = 1;
+    if (parent != NULL && parent->status != TASK_SUCCESS && parent->status != TASK_PARTIAL &&
+        parent->status != TASK_HELD) {
+        (void)error_set(&task->error, parent->error.code,
+                        "task %s ended with %s, so its records were not asked for and %s stays as "
+                        "it was",
+                        parent->task->name, task_status_name(parent->status), task->task->name);
+        task->phase = PHASE_SETTLING;
+        return (struct step){.kind = STEP_SETTLE, .task = task};
+    }
+    task->phase = PHASE_PLANNING;
+    task->status = TASK_RUNNING;
+    return (struct step){.kind = STEP_PLAN, .task = task};
+}
+
 /* Caller holds the mutex. */
 static struct step find_step(struct board *board, bool *ret_may_come)
 {
     *ret_may_come = false;
     for (size_t i = 0; i < board->n_tasks; i++) {
         struct task_run *task = &board->tasks[i];
-        if (task->phase == PHASE_WAITING) {
-            task->phase = PHASE_PLANNING;
-            task->status = TASK_RUNNING;
-            task->n_active = 1;
-            return (struct step){.kind = STEP_PLAN, .task = task};
+        if (task->phase == PHASE_WAITING &&
+            (task->waits_on == NULL || task->waits_on->phase == PHASE_DONE)) {
+            return begin(task);
         }
     }
     for (size_t i = 0; i < board->n_tasks; i++) {

@@ -9,6 +9,7 @@
 #include "common/base/thread.h"
 #include "common/conf/config.h"
 #include "worker/load/merge.h"
+#include "worker/load/owed.h"
 #include "worker/load/staging.h"
 #include "worker/run/claim.h"
 #include "worker/sources/connector.h"
@@ -20,7 +21,8 @@
  *
  *     WAITING -> PLANNING -> WALKING -> (CONFIRMING -> WALKING) -> PUBLISHING -> DONE
  *
- * A failure anywhere in a task makes it FAILED as soon as no lane works on it; other tasks go on.
+ * A failure anywhere in a task makes it FAILED as soon as no lane works on it; other tasks go on,
+ * but for those whose records belong to the failed one's: they are not begun.
  */
 
 enum task_phase {
@@ -72,15 +74,24 @@ struct task_run {
     const struct task_def *task;
     bool allow_hidden;
     const struct connector *connector;
+    const struct task_def *parent;   /* the task its records belong to, as landed; NULL if none */
+    const struct task_run *waits_on; /* the same as part of this execution; NULL if it is not */
+    const struct task_def *origin;   /* of latest_of or people_of; NULL if none */
 
     /* written by the one lane that plans or settles, read by others after that */
     struct plan plan;
-    struct staging *staging;
-    bool is_confirming; /* the partitions now walked are GIVEN keys */
+    struct staging *staging;     /* guarded by staging_mutex while the task is walked */
+    struct owed owed;            /* keys live in the plan's arena */
+    struct merge_result derived; /* published before the walk */
+    int64_t people;              /* rows that were derived into staging */
+    bool is_confirming;          /* the partitions now walked are GIVEN keys */
     struct arena confirm_arena;
     int64_t asked_keys;        /* GIVEN keys asked for */
     char *watermark_cursor;    /* before; NULL if none */
+    char *watermark_profile;   /* what it depends on; NULL if nothing */
     int64_t watermark_high_us; /* INT64_MIN if none */
+
+    struct mutex staging_mutex;
 
     /* guarded by board.mutex */
     enum task_phase phase;

@@ -8,7 +8,9 @@
 #include "common/base/clock.h"
 #include "common/base/instant.h"
 #include "common/base/log.h"
+#include "worker/run/confirm.h"
 #include "worker/run/publish.h"
+#include "worker/run/task_record.h"
 
 /* What the thread owns. */
 struct lane_state {
@@ -80,14 +82,16 @@ static void count_requests(struct lane_state *state,
 static bool read_watermark(struct lane_state *state, struct task_run *task, struct error *err)
 {
     task->watermark_high_us = INT64_MIN;
-    struct db_result *row CLEANUP(db_result_freep) = db_query(
-        state->db, "SELECT cursor, high FROM ops.watermark WHERE source = $1 AND task = $2",
-        DB_PARAMS(task->source->name, task->task->name), err);
+    struct db_result *row CLEANUP(db_result_freep) =
+        db_query(state->db,
+                 "SELECT cursor, high, profile FROM ops.watermark WHERE source = $1 AND task = $2",
+                 DB_PARAMS(task->source->name, task->task->name), err);
     if (row == NULL) {
         return false;
     }
     if (db_rows(row) == 1) {
         task->watermark_cursor = xstrdup(db_text(row, 0, 0));
+        task->watermark_profile = db_is_null(row, 0, 2) ? NULL : xstrdup(db_text(row, 0, 2));
         if (!db_is_null(row, 0, 1) &&
             !instant_parse_rfc3339(db_str(row, 0, 1), &task->watermark_high_us)) {
             task->watermark_high_us = INT64_MIN;
@@ -157,6 +161,10 @@ static bool plan_walk(struct lane_state *state, struct task_run *task, struct er
         .from_us = board->claim->from_us,
         .to_us = board->claim->to_us,
         .cursor = task->watermark_cursor,
+        .profile = task->watermark_profile,
+        .owed = task->owed.keys,
+        .n_owed = task->owed.n,
+        .owed_is_cut = task->owed.is_cut,
         .max_partitions = board->config->worker.parallel,
     };
     bool planned = task->connector->plan(board->sessions[task->source_index], task->source, client,
@@ -169,10 +177,10 @@ static bool plan_walk(struct lane_state *state, struct task_run *task, struct er
     return planned;
 }
 
-/* Makes the task's staging unless it is there. Only the planner and, for a task of one partition,
- * the lane that walks it call this. */
+/* Makes the task's staging unless it is there: with the plan, or by the first lane with a page. */
 static bool ready_staging(struct lane_state *state, struct task_run *task, struct error *err)
 {
+    MUTEX_GUARD(&task->staging_mutex);
     if (task->staging == NULL) {
         task->staging = staging_create(state->db, state->board->claim->id, task->source->name,
                                        task->task, task->plan.kind == WALK_KEYS, err);
@@ -180,17 +188,46 @@ static bool ready_staging(struct lane_state *state, struct task_run *task, struc
     return task->staging != NULL;
 }
 
-static bool do_plan(struct lane_state *state, struct task_run *task, struct error *err)
+/* Most increments bring nothing; they make their staging with the first page. But where records
+ * may be missing, none at all says something too. */
+static bool needs_staging(const struct task_run *task)
 {
-    if (!ready_db(state, err) || !read_watermark(state, task, err) ||
-        !publish_task_started(state->db, state->board, task, err)) {
+    bool needed = task->plan.kind != WALK_CHANGES;
+    for (size_t i = 0; i < task->plan.n_partitions; i++) {
+        needed = needed || task->plan.partitions[i].kind == WALK_OWED;
+    }
+    return needed;
+}
+
+/* Rows that are made from landed ones are published first, then the walk finds them there. */
+static bool derive(struct lane_state *state, struct task_run *task, struct error *err)
+{
+    if (!ready_staging(state, task, err) || !publish_derived(state->db, state->board, task, err) ||
+        !staging_drop(state->db, task->staging, err)) {
         return false;
     }
-    bool planned = state->board->claim->mode == MODE_RETRY ? plan_retry(state, task, err)
-                                                           : plan_walk(state, task, err);
-    /* Most increments bring nothing; they make their staging with the first page (ready_staging).
-     */
-    return planned && (task->plan.kind == WALK_CHANGES || ready_staging(state, task, err));
+    staging_free(TAKE(task->staging));
+    return true;
+}
+
+static bool read_debts(struct lane_state *state, struct task_run *task, struct error *err)
+{
+    return task->parent == NULL || owed_read(state->db, task->source->name, task->task->name,
+                                             &task->plan.arena, &task->owed, err);
+}
+
+static bool do_plan(struct lane_state *state, struct task_run *task, struct error *err)
+{
+    bool is_retry = state->board->claim->mode == MODE_RETRY;
+    if (!ready_db(state, err) || !read_watermark(state, task, err) ||
+        !read_debts(state, task, err) || !task_record_started(state->db, state->board, task, err) ||
+        !(is_retry ? plan_retry(state, task, err) : plan_walk(state, task, err))) {
+        return false;
+    }
+    if (task->task->latest_of != NULL && !is_retry && !derive(state, task, err)) {
+        return false;
+    }
+    return !needs_staging(task) || ready_staging(state, task, err);
 }
 
 /* One page from the source to staging. */
@@ -231,6 +268,15 @@ static enum page_result do_page(struct lane_state *state,
     return result;
 }
 
+/* A feed is one partition, so nobody else looks at the plan's watermark now. */
+static bool keep_cursor(struct task_run *task, const struct walk_proof *proof, struct error *err)
+{
+    task->plan.cursor = arena_strdup(&task->plan.arena, proof->cursor);
+    task->plan.high_us = proof->high_us != INT64_MIN ? proof->high_us : task->plan.high_us;
+    return task->plan.cursor != NULL ||
+           error_set(err, ERROR_LIMIT, "the cursor of %s is too long", task->task->name);
+}
+
 static bool do_walk(struct lane_state *state,
                     struct task_run *task,
                     const struct partition *partition,
@@ -257,8 +303,11 @@ static bool do_walk(struct lane_state *state,
         }
     }
     task->connector->proof(walk, ret_proof);
+    bool ended =
+        result == PAGE_END && (ret_proof->cursor == NULL || keep_cursor(task, ret_proof, err));
+    ret_proof->cursor = NULL; /* it goes with the walk */
     task->connector->walk_close(walk);
-    return result == PAGE_END;
+    return ended;
 }
 
 static void log_end(const struct task_run *task, enum task_status status)
@@ -313,8 +362,8 @@ static void do_settle(struct lane_state *state, struct task_run *task)
         return;
     }
     int64_t started_us = clock_monotonic_us();
-    bool good = ready_db(state, &err) &&
-                publish_keys_to_confirm(state->db, board, task, &partitions, &n, &err);
+    bool good =
+        ready_db(state, &err) && confirm_keys(state->db, board, task, &partitions, &n, &err);
     if (good && n > 0) {
         board_confirm(board, task, partitions, n);
         return;

@@ -11,6 +11,7 @@
 #include "worker/run/lane.h"
 #include "worker/run/policy.h"
 #include "worker/run/publish.h"
+#include "worker/run/task_record.h"
 
 #define PLAN_BYTES_MAX     ((size_t)256 * 1024 * 1024)
 #define HEARTBEAT_US       US_PER_S
@@ -29,6 +30,7 @@ struct load_running {
     size_t n_tasks;
     void **sessions;
     struct http_client **session_clients;
+    bool *is_open; /* per source index */
     const struct load_def *load;
 };
 
@@ -66,11 +68,38 @@ add_task(struct load_running *running, size_t source_index, const struct task_de
         .connector = connector_find(source->type),
         .watermark_high_us = INT64_MIN,
     };
+    mutex_init(&task->staging_mutex);
     arena_init(&task->plan.arena, PLAN_BYTES_MAX);
     arena_init(&task->confirm_arena, PLAN_BYTES_MAX);
     task->plan.high_us = INT64_MIN;
     task->plan.unsettled_us = INT64_MAX;
     running->n_tasks++;
+}
+
+static const struct task_def *
+landed(const struct load_running *running, const struct task_def *task, const char *name)
+{
+    const struct task_def *found =
+        name == NULL ? NULL : catalog_task(&running->config->catalog, task->source_type, name);
+    return found == NULL ? NULL : config_landed_task(running->config, found);
+}
+
+/* Which tasks need what others have landed, and which of those are of this execution. */
+static void tie_tasks(struct load_running *running)
+{
+    for (size_t i = 0; i < running->n_tasks; i++) {
+        struct task_run *task = &running->tasks[i];
+        const struct task_def *def = task->task;
+        task->parent = landed(running, def, def->parent);
+        task->origin =
+            landed(running, def, def->latest_of != NULL ? def->latest_of : def->people_of);
+        for (size_t k = 0; k < running->n_tasks && def->parent != NULL; k++) {
+            const struct task_run *other = &running->tasks[k];
+            if (other->source == task->source && strcmp(other->task->name, def->parent) == 0) {
+                task->waits_on = other;
+            }
+        }
+    }
 }
 
 /* Fills running->tasks from the load, the sources of its type and the request's restrictions. */
@@ -104,6 +133,7 @@ static bool gather_tasks(struct load_running *running, bool *ret_mass_delete, st
         }
     }
     json_free(params);
+    tie_tasks(running);
     return running->n_tasks > 0 ||
            error_set(err, ERROR_CONFIG,
                      "load %s has nothing to do: the configuration names no source of type %s with "
@@ -140,6 +170,7 @@ static void open_sources(struct load_running *running)
     const struct config *config = running->config;
     running->sessions = xcalloc(config->n_sources + 1, sizeof(*running->sessions));
     running->session_clients = xcalloc(config->n_sources + 1, sizeof(struct http_client *));
+    running->is_open = xcalloc(config->n_sources + 1, sizeof(*running->is_open));
     running->board.sessions = running->sessions;
     for (size_t i = 0; i < running->n_tasks; i++) {
         const struct task_run *task = &running->tasks[i];
@@ -154,11 +185,24 @@ static void open_sources(struct load_running *running)
         struct error err = ERROR_INIT;
         running->session_clients[s] = http_client_new(running->hub->sources[s], running->stop,
                                                       (size_t)config->worker.page_memory_bytes);
-        if (!task->connector->open(task->source, running->session_clients[s], &running->sessions[s],
-                                   &err)) {
+        running->is_open[s] = task->connector->open(task->source, running->session_clients[s],
+                                                    &running->sessions[s], &err);
+        if (!running->is_open[s]) {
             fail_tasks_of(running, s, &err);
         }
     }
+}
+
+/* A session is ended also when everything else is told to stop, so this listens to no one. */
+static void close_source(struct load_running *running, const struct task_run *task)
+{
+    size_t s = task->source_index;
+    struct stop *never = stop_new(NULL);
+    struct http_client *client = http_client_new(running->hub->sources[s], never,
+                                                 (size_t)running->config->worker.page_memory_bytes);
+    task->connector->close(running->sessions[s], client);
+    http_client_free(client);
+    stop_free(never);
 }
 
 static void close_sources(struct load_running *running)
@@ -167,12 +211,15 @@ static void close_sources(struct load_running *running)
         const struct task_run *task = &running->tasks[i];
         size_t s = task->source_index;
         if (running->session_clients[s] != NULL) {
-            task->connector->close(running->sessions[s], running->session_clients[s]);
+            if (running->is_open[s]) {
+                close_source(running, task);
+            }
             http_client_free(TAKE(running->session_clients[s]));
         }
     }
     xfree(running->sessions);
     xfree(running->session_clients);
+    xfree(running->is_open);
 }
 
 /* Heartbeat, cancellation, loss of the connection that proves ownership. */
@@ -334,7 +381,9 @@ static void release_tasks(struct load_running *running)
         staging_free(task->staging);
         arena_release(&task->plan.arena);
         arena_release(&task->confirm_arena);
+        mutex_release(&task->staging_mutex);
         xfree(task->watermark_cursor);
+        xfree(task->watermark_profile);
     }
     xfree(running->tasks);
 }
@@ -356,7 +405,7 @@ static bool prepare(struct load_running *running, struct error *err)
     return gathered &&
            db_execute(running->owner, "LISTEN " EXECUTION_CANCEL_CHANNEL, DB_NO_PARAMS, NULL,
                       err) &&
-           publish_open_tasks(running->owner, &running->board, err);
+           task_record_open(running->owner, &running->board, err);
 }
 
 void load_run(const struct config *config,

@@ -27,19 +27,8 @@ bool publish_failure(struct db *db,
                      enum task_status status,
                      struct error *err);
 
-/* Makes the rows of ops.execution_task for an execution's tasks. */
-bool publish_open_tasks(struct db *db, const struct board *board, struct error *err);
-bool publish_task_started(struct db *db,
-                          const struct board *board,
-                          const struct task_run *task,
-                          struct error *err);
-
-/* The keys that have to be read one by one before the task can be published (reconcile: what
- * differs; window: what would be deleted), as GIVEN partitions in task->confirm_arena. None: *ret_n
- * is 0. */
-bool publish_keys_to_confirm(struct db *db,
-                             struct board *board,
-                             struct task_run *task,
-                             const struct partition **ret_partitions,
-                             size_t *ret_n,
-                             struct error *err);
+/* A derived task (task->task->latest_of): publishes the rows that can be made from what is landed,
+ * those it owes or all of them, in a transaction of its own, before its walk (a census) is
+ * compared with them. Sets task->derived. task->staging was created and is empty; it is left full.
+ */
+bool publish_derived(struct db *db, struct board *board, struct task_run *task, struct error *err);

@@ -6,9 +6,11 @@
 #include "worker/sources/servicenow_page.h"
 
 static const struct field FIELDS[] = {
-    {"sys_id", COLUMN_TEXT, false, NULL},          {"company", COLUMN_TEXT, true, "core_company"},
-    {"reopen_count", COLUMN_INTEGER, false, NULL}, {"active", COLUMN_BOOLEAN, false, NULL},
-    {"watch_list", COLUMN_TEXT, false, NULL},
+    {.name = "sys_id", .type = COLUMN_TEXT},
+    {.name = "company", .type = COLUMN_TEXT, .display = true, .ref = "core_company"},
+    {.name = "reopen_count", .type = COLUMN_INTEGER},
+    {.name = "active", .type = COLUMN_BOOLEAN},
+    {.name = "watch_list", .type = COLUMN_TEXT},
 };
 static const struct column COLUMNS[] = {
     {"sys_id", COLUMN_TEXT, 0, 0},     {"company", COLUMN_TEXT, 1, 0},

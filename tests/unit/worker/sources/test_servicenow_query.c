@@ -149,9 +149,9 @@ static void only_a_single_equality_can_be_checked_on_rows(void **state)
 }
 
 static const struct field FIELDS[] = {
-    {"sys_id", COLUMN_TEXT, false, NULL},
-    {"company", COLUMN_TEXT, true, "core_company"},
-    {"sys_updated_on", COLUMN_TIMESTAMPTZ, false, NULL},
+    {.name = "sys_id", .type = COLUMN_TEXT},
+    {.name = "company", .type = COLUMN_TEXT, .display = true, .ref = "core_company"},
+    {.name = "sys_updated_on", .type = COLUMN_TIMESTAMPTZ},
 };
 static const struct column COLUMNS[] = {
     {"sys_id", COLUMN_TEXT, 0, 0},

@@ -36,10 +36,10 @@ struct world {
 };
 
 static const struct field WORLD_FIELDS[] = {
-    {"sys_id", COLUMN_TEXT, false, NULL},
-    {"sys_updated_on", COLUMN_TIMESTAMPTZ, false, NULL},
-    {"opened_at", COLUMN_TIMESTAMPTZ, false, NULL},
-    {"u_class", COLUMN_TEXT, false, NULL},
+    {.name = "sys_id", .type = COLUMN_TEXT},
+    {.name = "sys_updated_on", .type = COLUMN_TIMESTAMPTZ},
+    {.name = "opened_at", .type = COLUMN_TIMESTAMPTZ},
+    {.name = "u_class", .type = COLUMN_TEXT},
 };
 static const struct column WORLD_COLUMNS[] = {
     {"sys_id", COLUMN_TEXT, 0, 0},

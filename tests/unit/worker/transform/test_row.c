@@ -12,10 +12,10 @@
 enum { HEADER_BYTES = 19, TRAILER_BYTES = 2, N_COLUMNS = 5, LIMIT_BYTES = 1 << 20 };
 
 static const struct field fields[] = {
-    {"sys_id", COLUMN_TEXT, false, NULL},
-    {"state", COLUMN_INTEGER, true, NULL},
-    {"sys_updated_on", COLUMN_TIMESTAMPTZ, false, NULL},
-    {"sys_mod_count", COLUMN_INTEGER, false, NULL},
+    {.name = "sys_id", .type = COLUMN_TEXT},
+    {.name = "state", .type = COLUMN_INTEGER, .display = true},
+    {.name = "sys_updated_on", .type = COLUMN_TIMESTAMPTZ},
+    {.name = "sys_mod_count", .type = COLUMN_INTEGER},
 };
 
 static const struct column columns[N_COLUMNS] = {

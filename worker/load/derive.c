@@ -1,0 +1,148 @@
+#include "worker/load/derive.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "worker/load/landed.h"
+
+#define SQL_MAX ((size_t)512 * 1024)
+
+static void add_quoted(struct buf *sql, const char *before, const char *name)
+{
+    buf_add_c(sql, before);
+    db_quote_ident(sql, str_from(name));
+}
+
+static void add_columns(struct buf *sql, const struct task_def *task)
+{
+    for (size_t i = 0; i < task->n_columns; i++) {
+        add_quoted(sql, i == 0 ? "" : ", ", task->columns[i].name);
+    }
+}
+
+static void add_keys(struct buf *sql, const struct task_def *task)
+{
+    for (size_t i = 0; i < task->n_key_columns; i++) {
+        add_quoted(sql, i == 0 ? "" : ", ", task->columns[task->key_columns[i]].name);
+    }
+}
+
+/* Two rows of the same content have the same hash: it never meets the encoder's, only its own. */
+static void add_insert(struct buf *sql, const struct staging *staging)
+{
+    buf_addf(sql, "INSERT INTO %s (etl_hash, ", staging->rows);
+    add_columns(sql, staging->task);
+    buf_add_c(sql, ") SELECT md5(origin::text)::uuid, origin.* FROM (SELECT DISTINCT ON (");
+}
+
+static void
+add_only_owed(struct buf *sql, const struct task_def *task, const char *source, int64_t up_to)
+{
+    const struct column *key = &task->columns[task->key_columns[0]];
+    add_quoted(sql, " AND ", key->name);
+    buf_addf(sql, " IN (SELECT o.parent_key::%s FROM ops.owed o WHERE o.source = ",
+             column_type_name(key->type));
+    db_quote_literal(sql, str_from(source));
+    buf_add_c(sql, " AND o.task = ");
+    db_quote_literal(sql, str_from(task->name));
+    buf_addf(sql, " AND o.id <= %" PRId64 ")", up_to);
+}
+
+bool derive_latest(struct db *db,
+                   const struct staging *staging,
+                   const char *source,
+                   const struct task_def *origin,
+                   bool all,
+                   int64_t owed_up_to,
+                   int64_t *ret_rows,
+                   struct error *err)
+{
+    const struct task_def *task = staging->task;
+    struct buf sql CLEANUP(buf_release) = {0};
+    buf_init(&sql, SQL_MAX);
+    add_insert(&sql, staging);
+    add_keys(&sql, task);
+    buf_add_c(&sql, ") ");
+    add_columns(&sql, task);
+    buf_add_c(&sql, " FROM ");
+    landed_table(&sql, origin);
+    buf_add_c(&sql, " WHERE \"source\" = ");
+    db_quote_literal(&sql, str_from(source));
+    if (!all) {
+        add_only_owed(&sql, task, source, owed_up_to);
+    }
+    buf_add_c(&sql, " ORDER BY ");
+    add_keys(&sql, task);
+    size_t last = origin->key_columns[origin->n_key_columns - 1];
+    add_quoted(&sql, ", ", origin->columns[last].name);
+    buf_add_c(&sql, " DESC) origin");
+    return db_execute(db, sql.ptr, DB_NO_PARAMS, ret_rows, err) ||
+           error_wrap(err, "cannot derive %s", task->name);
+}
+
+/* The name of part `part` of the identity field whose value is column `i`. */
+static const char *part_of(const struct task_def *task, size_t i, uint8_t part)
+{
+    for (size_t c = 0; c < task->n_columns; c++) {
+        if (task->columns[c].field == task->columns[i].field && task->columns[c].part == part) {
+            return task->columns[c].name;
+        }
+    }
+    return NULL;
+}
+
+static size_t add_people(struct buf *sql, const struct task_def *origin, const char *source)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < origin->n_columns; i++) {
+        const struct column *column = &origin->columns[i];
+        const char *id = part_of(origin, i, PART_ID);
+        const char *display = part_of(origin, i, PART_DISPLAY_NAME);
+        if (!origin->fields[column->field].identity || column->part != PART_VALUE || id == NULL ||
+            display == NULL) {
+            continue;
+        }
+        add_quoted(sql, n++ > 0 ? " UNION ALL SELECT " : "SELECT ", id);
+        add_quoted(sql, " AS id, ", column->name);
+        add_quoted(sql, " AS unique_name, ", display);
+        buf_add_c(sql, " AS display_name, ");
+        if (origin->version_column >= 0) {
+            add_quoted(sql, "", origin->columns[origin->version_column].name);
+        } else {
+            buf_add_c(sql, "NULL::timestamptz");
+        }
+        buf_add_c(sql, " AS seen FROM ");
+        landed_table(sql, origin);
+        buf_add_c(sql, " WHERE \"source\" = ");
+        db_quote_literal(sql, str_from(source));
+        add_quoted(sql, " AND ", id);
+        buf_add_c(sql, " IS NOT NULL");
+    }
+    return n;
+}
+
+bool derive_people(struct db *db,
+                   const struct staging *staging,
+                   const char *source,
+                   const struct task_def *origin,
+                   int64_t *ret_rows,
+                   struct error *err)
+{
+    const struct task_def *task = staging->task;
+    const char *key = task->columns[task->key_columns[0]].name;
+    struct buf sql CLEANUP(buf_release) = {0};
+    buf_init(&sql, SQL_MAX);
+    buf_addf(&sql, "INSERT INTO %s (etl_hash", staging->rows);
+    add_quoted(&sql, ", ", key);
+    buf_add_c(&sql, ", unique_name, display_name) SELECT md5(person::text)::uuid, person.*"
+                    " FROM (SELECT DISTINCT ON (id) id, unique_name, display_name FROM (");
+    if (add_people(&sql, origin, source) == 0) {
+        *ret_rows = 0;
+        return true;
+    }
+    buf_addf(&sql, ") named WHERE NOT EXISTS (SELECT FROM %s s WHERE s.", staging->rows);
+    add_quoted(&sql, "", key);
+    buf_add_c(&sql, " = named.id) ORDER BY id, seen DESC NULLS LAST, unique_name) person");
+    return db_execute(db, sql.ptr, DB_NO_PARAMS, ret_rows, err) ||
+           error_wrap(err, "cannot collect the people of %s", origin->name);
+}

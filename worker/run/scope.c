@@ -1,0 +1,60 @@
+#include "worker/run/scope.h"
+
+static bool has_owed_partition(const struct task_run *task)
+{
+    for (size_t i = 0; i < task->plan.n_partitions; i++) {
+        if (task->plan.partitions[i].kind == WALK_OWED) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct merge_request scope_of(const struct board *board, const struct task_run *task)
+{
+    const struct plan *plan = &task->plan;
+    /* Unless the source says otherwise, an answer without any record never deletes, whatever the
+     * operator allows. */
+    bool is_credible = task->counters.proven_records > 0 || plan->empty_may_delete;
+    struct merge_request request = {
+        .staging = task->staging,
+        .source = task->source->name,
+        .deletes = MERGE_DELETE_NONE,
+        .parent = task->task->latest_of == NULL ? task->parent : NULL,
+        .owed_up_to = task->owed.up_to,
+        .hold = plan->hold != NULL,
+        .allow_mass_delete = board->allow_mass_delete && is_credible,
+        .max_delete_fraction = board->config->worker.max_delete_fraction,
+    };
+    /* What is hidden looks gone. */
+    if (task->counters.hidden > 0 || task->task->is_history) {
+        return request;
+    }
+    switch (plan->kind) {
+    case WALK_ALL:
+        request.deletes = MERGE_DELETE_MISSING;
+        break;
+    case WALK_WINDOW:
+        request.deletes = MERGE_DELETE_MISSING;
+        request.has_window = true;
+        request.window_from_us = board->claim->from_us;
+        request.window_to_us = board->claim->to_us;
+        break;
+    case WALK_KEYS:
+        request.deletes = MERGE_DELETE_UNLISTED;
+        break;
+    case WALK_CHANGES:
+        request.deletes = has_owed_partition(task) ? MERGE_DELETE_OWED : MERGE_DELETE_NONE;
+        break;
+    case WALK_GIVEN:
+    case WALK_OWED:
+        break;
+    }
+    return request;
+}
+
+bool scope_is_whole(const struct merge_request *request)
+{
+    return request->deletes == MERGE_DELETE_UNLISTED ||
+           (request->deletes == MERGE_DELETE_MISSING && !request->has_window);
+}
