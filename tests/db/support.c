@@ -40,6 +40,8 @@ const struct task_def support_things = {
     .version_column = 5,
     .revision_column = 6,
     .window_column = 5,
+    .created_column = -1,
+    .parent_column = -1,
     .indexes = thing_indexes,
     .n_indexes = ARRAY_SIZE(thing_indexes),
     .defined_at = "odd.yaml:3",
@@ -68,6 +70,8 @@ const struct task_def support_pairs = {
     .version_column = -1,
     .revision_column = -1,
     .window_column = -1,
+    .created_column = -1,
+    .parent_column = -1,
     .defined_at = "odd.yaml:40",
 };
 
