@@ -76,6 +76,37 @@ static void a_source_has_the_documented_defaults(void **state)
     assert_int_equal(source->auth.method, AUTH_USER_TOKEN);
 }
 
+static void each_type_of_source_has_its_options_and_methods(void **state)
+{
+    (void)state;
+    CLEANUP(conf_files_release) struct conf_files files;
+    CLEANUP(config_release) struct config config;
+    load_text(&config, &files,
+              "sources:\n"
+              "  d: {type: glpi, url: 'https://g/apirest.php', time_zone: America/Sao_Paulo,\n"
+              "      auth: {method: user_token, user_token: env:U, app_token: env:A}}\n"
+              "  e: {type: glpi, url: 'https://g/apirest.php',\n"
+              "      auth: {method: basic, username: u, password: env:P, app_token: env:A}}\n"
+              "  a: {type: azure_devops, url: 'https://tfs/c', graph_url: 'https://tfs/g/',\n"
+              "      entitlements_url: 'https://tfs/e', profile_url: 'https://tfs/p',\n"
+              "      auth: {method: pat, token: env:T}}\n"
+              "  b: {type: azure_devops, url: 'https://dev.azure.com/b',\n"
+              "      auth: {method: bearer, token: env:T}}\n");
+    const struct source_config *d = config_source(&config, "d");
+    const struct source_config *a = config_source(&config, "a");
+    assert_string_equal(d->time_zone, "America/Sao_Paulo");
+    assert_string_equal(d->auth.user_token, "env:U");
+    assert_string_equal(d->auth.app_token, "env:A");
+    assert_int_equal(config_source(&config, "e")->auth.method, AUTH_BASIC);
+    assert_null(config_source(&config, "e")->time_zone);
+    assert_string_equal(a->graph_url, "https://tfs/g");
+    assert_string_equal(a->entitlements_url, "https://tfs/e");
+    assert_string_equal(a->profile_url, "https://tfs/p");
+    assert_int_equal(a->auth.method, AUTH_PAT);
+    assert_int_equal(config_source(&config, "b")->auth.method, AUTH_BEARER);
+    assert_null(config_source(&config, "b")->graph_url);
+}
+
 static void json_is_a_good_configuration(void **state)
 {
     (void)state;
@@ -305,6 +336,60 @@ static void the_shipped_example_is_right(void **state)
     assert_int_equal(config.n_sources, 3);
 }
 
+/* The text of the agreed interface; NULL where it is not at hand. */
+static char *read_agreement(void)
+{
+    const char *data = getenv("FOZ_TEST_DATA");
+    CLEANUP(xfreep)
+    char *path = data != NULL ? xasprintf("%s/contract.md", data)
+                              : xasprintf("%s/../shared/contract.md", SOURCE_FOLDER);
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        print_message("%s is absent: FOZ_TEST_DATA names its folder\n", path);
+        return NULL;
+    }
+    char *text = xcalloc(1, 200000);
+    size_t len = fread(text, 1, 199999, file);
+    assert_int_equal(fclose(file), 0);
+    assert_true(len > 0 && len < 199999);
+    return text;
+}
+
+/* The first YAML block, whose catalog folder is replaced by `folder`. */
+static char *take_example(char *text, const char *folder)
+{
+    static const char catalog[] = "/etc/foz/catalog.d";
+    char *begin = strstr(text, "```yaml\n");
+    char *end = begin == NULL ? NULL : strstr(begin, "\n```\n");
+    char *named = begin == NULL ? NULL : strstr(begin, catalog);
+    assert_true(end != NULL && named != NULL && named < end);
+    *end = *named = '\0';
+    return xasprintf("%s%s%s\n", begin + strlen("```yaml\n"), folder, named + strlen(catalog));
+}
+
+static void the_agreed_example_is_right(void **state)
+{
+    (void)state;
+    CLEANUP(xfreep) char *agreement = read_agreement();
+    if (agreement == NULL) {
+        skip();
+    }
+    CLEANUP(conf_files_release) struct conf_files files;
+    CLEANUP(config_release) struct config config = {.path = NULL};
+    CLEANUP(buf_release) struct buf faults;
+    struct error err = ERROR_INIT;
+    conf_files_init(&files);
+    buf_init(&faults, 100000);
+    CLEANUP(xfreep) char *yaml = take_example(agreement, files.folder);
+    if (!config_load(&config, conf_files_write(&files, "foz.conf", yaml), &faults, &err)) {
+        fail_msg("%s", faults.ptr);
+    }
+    assert_int_equal(config.n_sources, 3);
+    assert_string_equal(config_source(&config, "desk")->time_zone, "America/Sao_Paulo");
+    assert_int_equal(config_source(&config, "devops")->auth.method, AUTH_PAT);
+    assert_string_equal(config.api.azure_devops.source, "devops");
+}
+
 static void the_file_is_found_by_the_environment(void **state)
 {
     (void)state;
@@ -326,6 +411,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_file_gives_the_defaults),
         cmocka_unit_test(a_source_has_the_documented_defaults),
+        cmocka_unit_test(each_type_of_source_has_its_options_and_methods),
         cmocka_unit_test(json_is_a_good_configuration),
         cmocka_unit_test(relative_paths_start_at_the_files_folder),
         cmocka_unit_test(the_environment_overrides_the_file),
@@ -337,6 +423,7 @@ int main(void)
         cmocka_unit_test(the_api_section_lands_in_its_struct),
         cmocka_unit_test(the_documentation_holds_every_option),
         cmocka_unit_test(the_shipped_example_is_right),
+        cmocka_unit_test(the_agreed_example_is_right),
         cmocka_unit_test(the_file_is_found_by_the_environment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

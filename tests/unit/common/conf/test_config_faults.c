@@ -20,6 +20,12 @@ struct fault_case {
 #define SNOW "sources:\n  snow:\n    type: servicenow\n    url: https://x\n"
 #define AUTH "    auth: {method: basic, username: u, password: env:P}\n"
 #define GOOD SNOW AUTH
+#define DESK                                                                                       \
+    "sources:\n  d:\n    type: glpi\n    url: https://x\n"                                         \
+    "    auth: {method: user_token, user_token: env:T}\n"
+#define AZURE                                                                                      \
+    "sources:\n  a:\n    type: azure_devops\n    url: https://x\n"                                 \
+    "    auth: {method: pat, token: env:T}\n"
 
 static const struct fault_case cases[] = {
     /* structure */
@@ -64,6 +70,16 @@ static const struct fault_case cases[] = {
     {GOOD "    rate_limit: 0\n", "sources.snow.rate_limit is \"0\"; write a value from 0.01"},
     {GOOD "    time_zone: UTC\n", ":6: sources.snow.time_zone exists for glpi only; remove it"},
     {GOOD "    graph_url: https://g\n", "sources.snow.graph_url exists for azure_devops only"},
+    {GOOD "    profile_url: https://g\n",
+     ":6: sources.snow.profile_url exists for azure_devops only"},
+    {GOOD "    entitlements_url: https://g\n",
+     ":6: sources.snow.entitlements_url exists for azure_devops only"},
+    {DESK "    graph_url: https://g\n", ":6: sources.d.graph_url exists for azure_devops only"},
+    {DESK "    profile_url: https://g\n", ":6: sources.d.profile_url exists for azure_devops only"},
+    {DESK "    entitlements_url: https://g\n",
+     ":6: sources.d.entitlements_url exists for azure_devops only"},
+    {AZURE "    time_zone: UTC\n", ":6: sources.a.time_zone exists for glpi only; remove it"},
+    {AZURE "    graph_url: vssps\n", ":6: sources.a.graph_url must begin with https://"},
     {GOOD "    retry: {base_delay: 2m, max_delay: 1m}\n",
      ":6: sources.snow.retry.base_delay is longer than max_delay"},
     {"sources: {d: {type: glpi, url: https://x, time_zone: \"a b\", auth: {}}}\n",
@@ -84,6 +100,16 @@ static const struct fault_case cases[] = {
      ":5: sources.snow.auth lacks \"client_id\", which method oauth_password needs"},
     {SNOW "    auth: {method: api_key, key: env:K, token: env:T}\n",
      ":5: sources.snow.auth.token is not used by method api_key of servicenow; remove it"},
+    {"sources: {d: {type: glpi, url: https://x, auth: {method: pat, token: env:T}}}\n",
+     "sources.d.auth.method is \"pat\", which glpi does not have; write one of: user_token, basic"},
+    {"sources: {d: {type: glpi, url: https://x, auth: {method: user_token, app_token: env:T}}}\n",
+     "sources.d.auth lacks \"user_token\", which method user_token needs"},
+    {"sources: {a: {type: azure_devops, url: https://x, auth: {method: basic}}}\n",
+     "sources.a.auth.method is \"basic\", which azure_devops does not have; write one of: pat, "
+     "bearer"},
+    {"sources: {a: {type: azure_devops, url: https://x, auth: {method: bearer, app_token: "
+     "env:T}}}\n",
+     "sources.a.auth.app_token is not used by method bearer of azure_devops; remove it"},
     /* tasks and loads */
     {GOOD "    tasks: {incidnt: {}}\n",
      ":6: sources.snow.tasks.incidnt: the catalog has no such task of servicenow; did you mean "
