@@ -340,9 +340,10 @@ static void the_shipped_example_is_right(void **state)
 static char *read_agreement(void)
 {
     const char *data = getenv("FOZ_TEST_DATA");
+    int beside = (int)(strrchr(SOURCE_FOLDER, '/') - SOURCE_FOLDER);
     CLEANUP(xfreep)
     char *path = data != NULL ? xasprintf("%s/contract.md", data)
-                              : xasprintf("%s/../shared/contract.md", SOURCE_FOLDER);
+                              : xasprintf("%.*s/shared/contract.md", beside, SOURCE_FOLDER);
     FILE *file = fopen(path, "re");
     if (file == NULL) {
         print_message("%s is absent: FOZ_TEST_DATA names its folder\n", path);
