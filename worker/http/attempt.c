@@ -293,6 +293,20 @@ static int64_t asked_silence_us(const struct http_client *client,
                           clock->wall_us(clock->arg));
 }
 
+/* Where a source throttles without a word about how long, its judge may know better than backoff
+ * does. */
+static int64_t
+cool_down_us(const struct http_client *client, enum http_verdict verdict, const struct error *err)
+{
+    int64_t max_us = client->source->config->retry.max_delay_us;
+    int64_t wanted_us = err->retry_after_ms * US_PER_MS;
+
+    if (verdict != HTTP_THROTTLE || wanted_us <= 0) {
+        return RETRY_AFTER_NONE;
+    }
+    return wanted_us < max_us ? wanted_us : max_us;
+}
+
 /* An attempt was refused: again, later, or never. */
 static enum sending_step
 retry(struct sending *sending, enum http_verdict verdict, int64_t silence_us, struct error *err)
@@ -368,6 +382,9 @@ static enum sending_step attempt(struct sending *sending,
     case HTTP_RETRY:
     case HTTP_RETRY_FRESH:
     case HTTP_THROTTLE:
+        if (silence_us == RETRY_AFTER_NONE) {
+            silence_us = cool_down_us(client, verdict, err);
+        }
         return retry(sending, verdict, silence_us, err);
     case HTTP_FAIL:
         return SENDING_FAILED;

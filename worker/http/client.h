@@ -62,8 +62,10 @@ enum http_verdict {
     HTTP_RETRY,       /* transient: again after backoff */
     HTTP_RETRY_FRESH, /* the same with a new session: the cookie jar is dropped */
     HTTP_REAUTH,      /* the credential was refused: renew once, then fail with err */
-    HTTP_THROTTLE,    /* slow down the whole source: Retry-After, else backoff; counts as retry */
-    HTTP_FAIL,        /* final: err says why */
+    /* Slow down the whole source: by Retry-After, else by err->retry_after_ms as far as
+     * retry.max_delay, else by backoff; counts as retry. */
+    HTTP_THROTTLE,
+    HTTP_FAIL, /* final: err says why */
 };
 
 /* Judges an answer of any status; sets err for every verdict but ACCEPT. Runs inside http_send once

@@ -179,6 +179,39 @@ static void client_obeys_retry_after_as_a_date_by_the_servers_clock(void **state
     tear_down(&f);
 }
 
+static enum http_verdict
+throttle_for_six_minutes(void *arg, struct http_response *response, struct error *err)
+{
+    (void)arg;
+    if (response->status == 200) {
+        return HTTP_ACCEPT;
+    }
+    (void)error_set(err, ERROR_THROTTLED, "slow down");
+    err->retry_after_ms = 360000;
+    return HTTP_THROTTLE;
+}
+
+static void client_cools_down_as_the_judge_says_but_not_past_max_delay(void **state)
+{
+    struct fixture f;
+    struct http_response response;
+    struct error err = ERROR_INIT;
+    const struct http_request request = {
+        .method = "GET", .url = STR_LITERAL("/y"), .judge = throttle_for_six_minutes};
+
+    (void)state;
+    SET_UP(&f, {.status = 429}, {.status = 403, .headers = "Retry-After: 7"}, {.status = 200});
+    struct http_client *other = http_client_new(f.source, NULL, 1 << 20);
+    int64_t max_us = f.config.retry.max_delay_us;
+
+    assert_true(max_us > 0 && max_us < 360 * US_PER_S);
+    assert_true(http_send(other, &request, &response, &err));
+    assert_int_equal(f.wire.requests[1].sent_us - f.wire.requests[0].sent_us, max_us);
+    assert_int_equal(f.wire.requests[2].sent_us - f.wire.requests[1].sent_us, 7 * US_PER_S);
+    http_client_free(other);
+    tear_down(&f);
+}
+
 static void client_silences_the_other_lanes_too(void **state)
 {
     struct fixture f;
@@ -402,6 +435,7 @@ int main(void)
         cmocka_unit_test(client_drops_the_cookies_after_a_202),
         cmocka_unit_test(client_obeys_retry_after_in_seconds),
         cmocka_unit_test(client_obeys_retry_after_as_a_date_by_the_servers_clock),
+        cmocka_unit_test(client_cools_down_as_the_judge_says_but_not_past_max_delay),
         cmocka_unit_test(client_silences_the_other_lanes_too),
         cmocka_unit_test(client_fails_at_once_when_the_silence_is_too_long),
         cmocka_unit_test(client_backs_the_source_off_after_a_429_without_header),
