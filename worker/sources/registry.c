@@ -1,9 +1,11 @@
 #include <string.h>
 
+#include "worker/sources/azure_devops.h"
 #include "worker/sources/connector.h"
 #include "worker/sources/servicenow.h"
 
 static const struct connector *const CONNECTORS[] = {
+    &azure_devops_connector,
     &servicenow_connector,
 };
 

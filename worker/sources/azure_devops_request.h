@@ -1,0 +1,69 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/buf.h"
+#include "common/base/error.h"
+#include "common/conf/config.h"
+#include "common/io/json.h"
+#include "worker/http/client.h"
+
+/*
+ * One exchange with Azure DevOps: the headers every request carries, the judge, and the two ways to
+ * read an answer: a decoder for pages of records, a tree for the small documents around them.
+ */
+
+#define ADO_URL_BYTES_MAX ((size_t)8000)
+#define ADO_VERSION       "api-version=7.1"
+/* Who asks; a preview in every version of the API. */
+#define ADO_CONNECTION_DATA "/_apis/connectionData?api-version=7.1-preview.1"
+
+/* Reads a body that is JSON, in place, from inside the judge, once per attempt: what it produced
+ * for an attempt it refused it must discard at the next call. A refusal with ERROR_TRANSIENT means
+ * a broken answer that is asked for again; any other is final. */
+typedef bool (*ado_decode)(void *arg, char *document, size_t len, struct error *err);
+
+struct ado_request {
+    const char *method; /* NULL = GET */
+    struct str url;     /* "/_apis/..." below the source's url, or absolute */
+    struct str body;    /* JSON, with POST */
+    ado_decode decode;
+    void *arg;
+    bool can_shrink; /* too slow an answer is ERROR_LIMIT at once: the caller asks for less */
+};
+
+struct ado_answer {
+    int64_t date_us; /* of the Date header, 0 if none */
+    char next[512];  /* of x-ms-continuationtoken, "" if none */
+};
+
+/* `ret_answer` may be NULL. Errors name method and path. */
+bool ado_send(struct http_client *http,
+              const struct ado_request *request,
+              struct ado_answer *ret_answer,
+              struct error *err);
+
+/* GET as a tree; the caller frees it. NULL with err. Never for pages of work items. */
+struct json *ado_get(struct http_client *http,
+                     const struct buf *url,
+                     struct ado_answer *ret_answer,
+                     struct error *err);
+
+/* The list of an answer: the array itself, or its member `value`, `members` or `items`; NULL and
+ * ERROR_DATA if it has none, or if `count` says another number. */
+const struct json *ado_list(const struct json *root, struct error *err);
+
+/* Appends one segment of a path, percent-encoded. */
+void ado_add_segment(struct buf *url, const char *segment);
+
+/* The service that `configured` names, else the sibling of dev.azure.com, else false: an
+ * on-premises server has none. */
+bool ado_service_url(const struct source_config *source,
+                     const char *configured,
+                     const char *sibling,
+                     struct buf *out);
+
+/* May the caller do without: the answer was 401, 403 or 404, not a network or a sign-in failure? */
+bool ado_is_refused(const struct error *err);
