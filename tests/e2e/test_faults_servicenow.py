@@ -5,93 +5,10 @@ import unittest
 import control
 from foz import COMPLETE, FAILED, INCIDENTS, PARTIAL, RIGHTS, SANITIZER, UNREACHABLE
 from law import BROKEN, HONEST, LawTest
-
-# What a source does under load and during upgrades; with `count` it passes, without it lasts.
-TROUBLE = [
-    ("error_500", {}),
-    ("cancelled_500", {}),
-    ("bad_gateway_502", {}),
-    ("unavailable_503", {}),
-    ("unavailable_503", {"seconds": 1}),
-    ("gateway_timeout_504", {}),
-    ("accepted_202", {}),
-    ("rate_429", {"seconds": 1}),
-    ("rate_429", {"seconds": 1, "mode": "date"}),
-    ("rate_429", {"mode": "none"}),
-    ("cut_chunk", {}),
-    ("cut_chunk", {"share": 0.01}),
-    ("partial_array", {}),
-    ("partial_array", {"mode": "object"}),
-    ("partial_array", {"mode": "comma"}),
-    ("partial_array", {"mode": "invalid"}),
-    ("slow_drip", {"rate": 50}),
-    ("hang", {}),
-]
-
-# What does not pass by itself. (name, options, exit codes)
-LASTING = [
-    ("html_200", {}, BROKEN),
-    ("wrong_content_type", {}, BROKEN),
-    ("sso_redirect", {}, BROKEN),
-    ("sso_redirect", {"value": "http://127.0.0.1:9/elsewhere"}, BROKEN),
-    ("unauthorized_401", {}, {RIGHTS}),
-    ("unauthorized_401", {"mode": "mfa"}, {RIGHTS}),
-    ("forbidden_403", {}, {FAILED, RIGHTS}),
-    ("forbidden_403", {"mode": "api"}, {FAILED, RIGHTS}),
-    ("forbidden_403", {"field": "sys_updated_on"}, {COMPLETE, FAILED, RIGHTS}),
-    ("not_found_404", {}, {FAILED}),
-    ("invalid_table", {}, {FAILED}),
-    ("uri_414", {}, {FAILED}),
-    ("bad_value", {"field": "short_description", "mode": "lone_surrogate", "every": 50}, {FAILED, PARTIAL}),
-    ("bad_value", {"field": "short_description", "mode": "bad_utf8", "every": 50}, {FAILED, PARTIAL}),
-]
-
-# Odd, but right: the copy is exact all the same.
-HARMLESS = [
-    ("negative_prev", {}),
-    ("foreign_link_host", {}),
-    ("extra_top_level", {}),
-    ("delay", {"seconds": 0.05}),
-    ("clock_skew", {"seconds": 7200}),
-    ("clock_skew", {"seconds": -7200}),
-    ("bad_value", {"field": "correlation_display", "mode": "extra", "every": 3}),
-    ("semaphores", {"value": "1/1"}),
-]
+from trouble import TROUBLE
 
 
 class Faults(LawTest):
-    def test_trouble_that_passes_costs_nothing_but_time(self):
-        for number, (kind, options) in enumerate(TROUBLE):
-            for mode in ("full", "incremental"):
-                with self.subTest(kind=kind, load_mode=mode, **options):
-                    self.sim.change(control.insert("incident", short_description=f"{kind} {number} {mode}", state="1"))
-                    self.sim.do(control.fault(kind, table="incident", after=1, count=1 if kind in ("hang", "slow_drip") else 2, **options))
-                    self.load("incidents", "--mode", mode, "--task", "incident")
-                    self.assertEqual([], self.sim.state()["faults"], "the fault struck fewer requests than it should")
-                    self.assert_copies("incident")
-                    self.assert_ledger()
-
-    def test_trouble_that_lasts_is_an_honest_error_and_leaves_the_target(self):
-        self.load("incidents")
-        for kind, options in TROUBLE:
-            for mode in ("full",) if kind in ("hang", "slow_drip") or SANITIZER else ("full", "incremental", "reconcile"):
-                with self.subTest(kind=kind, load_mode=mode, **options):
-                    self.strike(kind, options, mode, BROKEN)
-
-    def test_what_does_not_pass_is_an_honest_error_and_leaves_the_target(self):
-        self.load("incidents")
-        for kind, options, codes in LASTING:
-            for mode in ("full", "incremental", "reconcile"):
-                with self.subTest(kind=kind, load_mode=mode, **options):
-                    self.strike(kind, options, mode, codes | ({COMPLETE} if mode == "reconcile" and kind == "bad_value" else set()))
-
-    def test_harmless_oddities_change_nothing(self):
-        self.load("incidents")
-        for kind, options in HARMLESS:
-            for mode in ("full", "incremental", "reconcile"):
-                with self.subTest(kind=kind, load_mode=mode, **options):
-                    self.strike(kind, {"after": 0, **options}, mode, {COMPLETE})
-
     def test_a_failed_task_does_not_stop_the_others(self):
         self.sim.do(control.fault("error_500", table="incident"))
         self.load("incidents", expect=FAILED)

@@ -17,6 +17,8 @@ import unittest
 SUPPORT = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(SUPPORT))
 TAIL_LINES = 60
+JOBS = 4  # a file waits more than it computes: for backoff, timeouts, kill and restart
+LONG = ("faults", "refusals", "uci_log", "crash", "load_", "lies", "moving", "core")
 
 
 @dataclasses.dataclass
@@ -132,11 +134,11 @@ class _Job:
         return totals
 
 
-def run_files(paths, env=None, jobs=2, timeout_s=420):
-    """Runs the files, `jobs` at a time, and returns the sums."""
+def run_files(paths, env=None, jobs=JOBS, timeout_s=420):
+    """Runs the files, `jobs` at a time, the long ones first, and returns the sums."""
     totals = Totals()
     environment = dict(os.environ, **(env or {}))
-    waiting = list(paths)
+    waiting = sorted(paths, key=lambda path: not any(word in path for word in LONG))
     running = []
     with tempfile.TemporaryDirectory(prefix="foz-tests-") as work:
         try:
