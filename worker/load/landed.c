@@ -6,6 +6,7 @@
 
 #include "common/base/alloc.h"
 #include "common/io/hash.h"
+#include "worker/load/landed_kept.h"
 
 #define SQL_MAX        ((size_t)1024 * 1024)
 #define NAME_MAX_BYTES 63 /* PostgreSQL cuts longer identifiers without a word */
@@ -109,24 +110,6 @@ static void add_table_comment(struct buf *sql, const struct task_def *task)
     db_quote_literal(sql, str_from(text));
 }
 
-/* A column that publishing keeps beside those of the fields. */
-struct kept_column {
-    const char *name; /* NULL: the task has none */
-    bool is_null;     /* may be NULL; else it begins as the present */
-    const char *comment;
-};
-
-enum { N_KEPT_COLUMNS = 3 };
-
-static void list_kept(const struct task_def *task, struct kept_column ret_kept[N_KEPT_COLUMNS])
-{
-    ret_kept[0] =
-        (struct kept_column){task->gone_column, true, "since when the source has it no more"};
-    ret_kept[1] = (struct kept_column){task->first_seen_column, false, "when the row came"};
-    ret_kept[2] =
-        (struct kept_column){task->last_seen_column, false, "when the source last had the row"};
-}
-
 static void add_kept_definition(struct buf *sql, const struct kept_column *kept)
 {
     db_quote_ident(sql, str_from(kept->name));
@@ -158,7 +141,7 @@ create_table(struct migration *migration, const struct task_def *task, struct er
         buf_add_c(&sql, is_key(task, i) ? " NOT NULL" : "");
     }
     struct kept_column kept[N_KEPT_COLUMNS];
-    list_kept(task, kept);
+    kept_list(task, kept);
     for (size_t i = 0; i < N_KEPT_COLUMNS; i++) {
         if (kept[i].name != NULL) {
             buf_add_c(&sql, ", ");
@@ -347,7 +330,7 @@ static bool extend_kept(struct migration *migration,
                         struct error *err)
 {
     struct kept_column kept[N_KEPT_COLUMNS];
-    list_kept(task, kept);
+    kept_list(task, kept);
     for (size_t i = 0; i < N_KEPT_COLUMNS; i++) {
         int row = kept[i].name == NULL ? -1 : find_stored(stored, kept[i].name);
         if (row >= 0) {
@@ -460,76 +443,6 @@ ensure_indexes(struct migration *migration, const struct task_def *task, struct 
     return window == NULL || ensure_index(migration, task, window, err);
 }
 
-/* Our own merges always move the hash, so they never pay for the trigger's function. What moves a
- * kept column is ours too, and leaves the hash as it is. */
-static void add_trigger(struct buf *sql, const struct task_def *task)
-{
-    buf_add_c(sql, "CREATE TRIGGER etl_forget_hash BEFORE UPDATE ON ");
-    landed_table(sql, task);
-    buf_add_c(sql, " FOR EACH ROW WHEN (OLD.etl_hash IS NOT DISTINCT FROM NEW.etl_hash AND OLD.* "
-                   "IS DISTINCT FROM NEW.*");
-    struct kept_column kept[N_KEPT_COLUMNS];
-    list_kept(task, kept);
-    for (size_t i = 0; i < N_KEPT_COLUMNS; i++) {
-        if (kept[i].name != NULL) {
-            buf_add_c(sql, " AND OLD.");
-            db_quote_ident(sql, str_from(kept[i].name));
-            buf_add_c(sql, " IS NOT DISTINCT FROM NEW.");
-            db_quote_ident(sql, str_from(kept[i].name));
-        }
-    }
-    buf_add_c(sql, ") EXECUTE FUNCTION ops.forget_hash()");
-}
-
-/* The columns that the trigger's condition names are what it depends on. */
-static struct db_result *read_trigger(struct db *db, const struct task_def *task, struct error *err)
-{
-    return db_query(db,
-                    "SELECT a.attname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
-                    "  JOIN pg_namespace n ON n.oid = c.relnamespace"
-                    "  LEFT JOIN pg_depend d ON d.classid = 'pg_trigger'::regclass"
-                    "   AND d.objid = t.oid AND d.refclassid = 'pg_class'::regclass"
-                    "   AND d.refobjid = c.oid AND d.refobjsubid > 0"
-                    "  LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.refobjsubid"
-                    " WHERE n.nspname = $1 AND c.relname = $2 AND t.tgname = 'etl_forget_hash'",
-                    DB_PARAMS(task->source_type, task->name), err);
-}
-
-static bool trigger_is_current(const struct task_def *task, const struct db_result *named)
-{
-    struct kept_column kept[N_KEPT_COLUMNS];
-    list_kept(task, kept);
-    for (size_t i = 0; i < N_KEPT_COLUMNS; i++) {
-        if (kept[i].name != NULL && find_stored(named, kept[i].name) < 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool
-ensure_trigger(struct migration *migration, const struct task_def *task, struct error *err)
-{
-    struct db_result *named CLEANUP(db_result_freep) = read_trigger(migration->db, task, err);
-    if (named == NULL) {
-        return false;
-    }
-    bool exists = db_rows(named) > 0;
-    if (exists && trigger_is_current(task, named)) {
-        return true;
-    }
-    struct buf sql CLEANUP(buf_release) = {0};
-    buf_init(&sql, SQL_MAX);
-    if (exists) {
-        buf_add_c(&sql, "DROP TRIGGER etl_forget_hash ON ");
-        landed_table(&sql, task);
-        buf_add_c(&sql, "; ");
-    }
-    add_trigger(&sql, task);
-    return migration_step(migration, sql.ptr, err, "%s trigger etl_forget_hash on %s.%s",
-                          exists ? "replace" : "create", task->source_type, task->name);
-}
-
 static bool ensure_schema(struct migration *migration, const char *name, struct error *err)
 {
     struct db_result *found CLEANUP(db_result_freep) = db_query(
@@ -576,7 +489,7 @@ static bool migrate_task(struct migration *migration,
     if (!ok || error_is_set(faults)) {
         return ok;
     }
-    return ensure_indexes(migration, task, err) && ensure_trigger(migration, task, err);
+    return ensure_indexes(migration, task, err) && kept_ensure_trigger(migration, task, err);
 }
 
 bool landed_migrate(struct migration *migration, const struct config *config, struct error *err)
