@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/instant.h"
 #include "tests/sim/control.h"
+#include "tests/sim/glpi/glpi.h"
 #include "tests/sim/servicenow/servicenow.h"
 
 #define GENERATED_UNTIL_US (INT64_C(1768478400) * US_PER_S) /* 2026-01-15T12:00:00Z */
@@ -31,6 +32,7 @@ static const struct {
     const char *log; /* below --data */
 } catalog[] = {
     {servicenow_open, SERVICENOW_LOG},
+    {glpi_open, GLPI_LOG},
 };
 
 enum { N_SYSTEMS = ARRAY_SIZE(catalog) };

@@ -15,7 +15,7 @@
  * have a handful of clients, never thousands.
  */
 
-enum { REPLY_MAX_HEADERS = 32, REQUEST_MAX_PARAMS = 64 };
+enum { REPLY_MAX_HEADERS = 32, REQUEST_MAX_PARAMS = 256 };
 
 struct param {
     struct str name, value; /* decoded */
