@@ -2,10 +2,12 @@
 
 #include "worker/sources/azure_devops.h"
 #include "worker/sources/connector.h"
+#include "worker/sources/glpi.h"
 #include "worker/sources/servicenow.h"
 
 static const struct connector *const CONNECTORS[] = {
     &azure_devops_connector,
+    &glpi_connector,
     &servicenow_connector,
 };
 
