@@ -7,6 +7,7 @@
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
 #include "common/base/instant.h"
+#include "tests/sim/azure_devops/azure_devops.h"
 #include "tests/sim/control.h"
 #include "tests/sim/glpi/glpi.h"
 #include "tests/sim/servicenow/servicenow.h"
@@ -33,6 +34,7 @@ static const struct {
 } catalog[] = {
     {servicenow_open, SERVICENOW_LOG},
     {glpi_open, GLPI_LOG},
+    {azure_devops_open, AZURE_DEVOPS_LOG},
 };
 
 enum { N_SYSTEMS = ARRAY_SIZE(catalog) };
