@@ -18,6 +18,7 @@ struct fixture {
 };
 
 int make_fixture(void **state);
+int make_fixture_of(void **state, const struct config *config, const struct task_def *task);
 int drop_fixture(void **state);
 void begin_load(struct fixture *fixture, const char *source);
 struct cell cell_of(const char *text);

@@ -74,6 +74,15 @@ bool merge_check_request(const struct merge_request *request, struct error *err)
         return error_set(err, ERROR_BUG, "task %s has no window column, yet a window was asked for",
                          task->name);
     }
+    if ((request->parent != NULL || request->deletes == MERGE_DELETE_OWED) &&
+        task->parent_column < 0) {
+        return error_set(err, ERROR_BUG, "task %s has no parent column, yet a parent was named",
+                         task->name);
+    }
+    if (task->is_history && request->deletes != MERGE_DELETE_NONE) {
+        return error_set(err, ERROR_BUG, "task %s is history, yet something was to be deleted",
+                         task->name);
+    }
     return true;
 }
 
@@ -197,7 +206,7 @@ static const char insert_everything[] =
 
 static const char delta_of_everything[] =
     "CREATE TEMPORARY TABLE delta ON COMMIT DROP AS"
-    " SELECT {s.key}, 'i'::\"char\" AS kind, NULL::tid AS etl_row FROM {rows} s";
+    " SELECT {s.key}, 'i'::\"char\" AS kind, NULL::tid AS etl_row{s.ticket} FROM {rows} s";
 
 /* Duplicates are rare and looking for them is not free: the primary key finds them. */
 static bool insert_hopefully(struct merge *merge, struct error *err)
@@ -243,19 +252,19 @@ static const char delta_of_table[] =
     "CREATE TEMPORARY TABLE delta ON COMMIT DROP AS"
     " SELECT {either key},"
     "        CASE WHEN t.\"source\" IS NULL THEN 'i' WHEN s.ctid IS NULL THEN 'd' ELSE 'c' END"
-    "          ::\"char\" AS kind, s.ctid AS etl_row"
+    "          ::\"char\" AS kind, s.ctid AS etl_row{either ticket}"
     "   FROM {rows} s FULL JOIN (SELECT t.* FROM {table} t WHERE {scope}) t ON {s=t}"
     "  WHERE t.\"source\" IS NULL OR s.ctid IS NULL OR s.etl_hash IS DISTINCT FROM t.etl_hash";
 
 static const char delta_of_rows[] =
     "CREATE TEMPORARY TABLE delta ON COMMIT DROP AS"
     " SELECT {s.key}, CASE WHEN t.\"source\" IS NULL THEN 'i' ELSE 'c' END::\"char\" AS kind,"
-    "        s.ctid AS etl_row"
+    "        s.ctid AS etl_row{either ticket}"
     "   FROM {rows} s LEFT JOIN {table} t ON t.\"source\" = {source} AND {s=t}"
     "  WHERE t.\"source\" IS NULL OR s.etl_hash IS DISTINCT FROM t.etl_hash";
 
-static const char add_gone_rows[] = "INSERT INTO pg_temp.delta ({key}, kind)"
-                                    " SELECT {t.key}, 'd' FROM {table} t WHERE {gone}";
+static const char add_gone_rows[] = "INSERT INTO pg_temp.delta ({key}, kind{ticket})"
+                                    " SELECT {t.key}, 'd'{t.ticket} FROM {table} t WHERE {gone}";
 
 static const char keep_rejected[] = "DELETE FROM pg_temp.delta d USING {rejects} r"
                                     " WHERE d.kind = 'd' AND r.record_key = {d.key text}";
@@ -361,11 +370,14 @@ static const char stamp_rows[] =
     "  etl_execution_id = {execution}"
     " FROM pg_temp.delta d WHERE d.kind = 'd' AND t.\"source\" = {source} AND {d=t}";
 
-/* The hash goes with it: a row that somebody touches by hand loses it just so, and is compared by
- * its content the next time. */
 static const char touch_rows[] =
-    "UPDATE {table} t SET {last seen column} = now(), etl_hash = NULL FROM {rows} s"
-    " WHERE t.\"source\" = {source} AND {s=t}";
+    "UPDATE {table} t SET {last seen column} = now() FROM {rows} s"
+    " WHERE t.\"source\" = {source} AND {s=t} AND t.{last seen column} IS DISTINCT FROM now()";
+
+/* A census shows rows that are not read again. */
+static const char touch_listed[] =
+    "UPDATE {table} t SET {last seen column} = now() FROM {census} k"
+    " WHERE t.\"source\" = {source} AND {k=t} AND t.{last seen column} IS DISTINCT FROM now()";
 
 static const char insert_rows[] =
     "INSERT INTO {table} (\"source\", {columns}, etl_execution_id, etl_hash)"
@@ -421,7 +433,7 @@ static bool write_delta(struct merge *merge, struct error *err)
 
 static const char empty_delta[] =
     "CREATE TEMPORARY TABLE delta ON COMMIT DROP AS"
-    " SELECT {s.key}, ' '::\"char\" AS kind, NULL::tid AS etl_row FROM {rows} s WITH NO DATA";
+    " SELECT {s.key}, ' '::\"char\" AS kind, NULL::tid AS etl_row{s.ticket} FROM {rows} s WITH NO DATA";
 
 static bool merge_into_rows(struct merge *merge, struct error *err)
 {
@@ -463,6 +475,13 @@ static bool check_ledger(struct merge *merge, struct error *err)
     return true;
 }
 
+static bool touch(struct merge *merge, struct error *err)
+{
+    return merge->sql.task->last_seen_column == NULL ||
+           (run(merge, touch_rows, NULL, err) &&
+            (merge->n_census == 0 || run(merge, touch_listed, NULL, err)));
+}
+
 static bool merge_all(struct merge *merge, struct error *err)
 {
     const struct merge_request *request = merge->sql.request;
@@ -481,8 +500,7 @@ static bool merge_all(struct merge *merge, struct error *err)
     if (!ok || merge->result.held) {
         return ok;
     }
-    return check_ledger(merge, err) &&
-           (merge->sql.task->last_seen_column == NULL || run(merge, touch_rows, NULL, err)) &&
+    return check_ledger(merge, err) && touch(merge, err) &&
            dead_letter_merge(merge->db, &merge->sql, merge->n_rejects, err);
 }
 

@@ -33,9 +33,11 @@ bool owed_read(struct db *db,
                struct error *err)
 {
     *ret_owed = (struct owed){0};
-    struct db_result *sum CLEANUP(db_result_freep) = db_query(
-        db, "SELECT coalesce(max(id), 0), count(*) FROM ops.owed WHERE source = $1 AND task = $2",
-        DB_PARAMS(source, task), err);
+    struct db_result *sum CLEANUP(db_result_freep) =
+        db_query(db,
+                 "SELECT coalesce(max(id), 0), count(DISTINCT parent_key) FROM ops.owed"
+                 " WHERE source = $1 AND task = $2",
+                 DB_PARAMS(source, task), err);
     if (sum == NULL) {
         return false;
     }

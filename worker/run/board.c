@@ -82,6 +82,8 @@ static struct step begin(struct task_run *task)
                         "task %s ended with %s, so its records were not asked for and %s stays as "
                         "it was",
                         parent->task->name, task_status_name(parent->status), task->task->name);
+        task->error.http_status =
+            parent->error.http_status; /* the same cause, the same exit code */
         task->phase = PHASE_SETTLING;
         return (struct step){.kind = STEP_SETTLE, .task = task};
     }

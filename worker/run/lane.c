@@ -149,12 +149,27 @@ static bool plan_retry(struct lane_state *state, struct task_run *task, struct e
     return true;
 }
 
+/* What a plan forgets would be struck off as read. */
+static bool check_debts(const struct task_run *task, const struct owed *owed, struct error *err)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < task->plan.n_partitions; i++) {
+        const struct partition *partition = &task->plan.partitions[i];
+        n += partition->kind == WALK_OWED ? partition->n_keys : 0;
+    }
+    return task->plan.kind != WALK_CHANGES || (!owed->is_cut && n >= owed->n) ||
+           error_set(err, ERROR_BUG, "the plan of %s does not read what the task owes",
+                     task->task->name);
+}
+
 static bool plan_walk(struct lane_state *state, struct task_run *task, struct error *err)
 {
     struct board *board = state->board;
     struct http_client *client = ready_client(state, task);
     struct http_counters before;
     http_client_counters(client, &before);
+    /* A derived task settles its debts from what is landed. */
+    struct owed owed = task->task->latest_of == NULL ? task->owed : (struct owed){0};
     struct walk_request request = {
         .task = task->task,
         .kind = wanted_walk(board, task),
@@ -162,9 +177,9 @@ static bool plan_walk(struct lane_state *state, struct task_run *task, struct er
         .to_us = board->claim->to_us,
         .cursor = task->watermark_cursor,
         .profile = task->watermark_profile,
-        .owed = task->owed.keys,
-        .n_owed = task->owed.n,
-        .owed_is_cut = task->owed.is_cut,
+        .owed = owed.keys,
+        .n_owed = owed.n,
+        .owed_is_cut = owed.is_cut,
         .max_partitions = board->config->worker.parallel,
     };
     bool planned = task->connector->plan(board->sessions[task->source_index], task->source, client,
@@ -174,7 +189,7 @@ static bool plan_walk(struct lane_state *state, struct task_run *task, struct er
     if (planned && task->plan.why_all != NULL) {
         log_info("reading the whole table", LOG_TEXT("reason", task->plan.why_all));
     }
-    return planned;
+    return planned && check_debts(task, &owed, err);
 }
 
 /* Makes the task's staging unless it is there: with the plan, or by the first lane with a page. */
@@ -224,7 +239,7 @@ static bool do_plan(struct lane_state *state, struct task_run *task, struct erro
         !(is_retry ? plan_retry(state, task, err) : plan_walk(state, task, err))) {
         return false;
     }
-    if (task->task->latest_of != NULL && !is_retry && !derive(state, task, err)) {
+    if (publish_has_derived(state->board, task) && !derive(state, task, err)) {
         return false;
     }
     return !needs_staging(task) || ready_staging(state, task, err);

@@ -18,6 +18,8 @@ static void balance_census(struct task_run *task)
 {
     struct merge_result *merged = &task->merged;
     int64_t vanished = task->asked_keys - settled_of(merged) - merged->deleted;
+    merged->inserted += task->derived.inserted;
+    merged->updated += task->derived.updated;
     int64_t written = merged->inserted + merged->updated + merged->rejected;
     task->records_read = task->counters.keys_sent - at_least(vanished, 0);
     task->records_read = at_least(task->records_read, written);
@@ -58,11 +60,11 @@ bool ledger_balance(struct task_run *task, struct error *err)
                          " of no landed parent, %" PRId64 " duplicates",
                          sent, task->records_read, merged->foreign, merged->duplicates);
     }
-    merged->inserted += derived->inserted;
-    merged->updated += derived->updated;
     if (task->plan.kind == WALK_KEYS) {
         balance_census(task);
     } else {
+        merged->inserted += derived->inserted;
+        merged->updated += derived->updated;
         merged->unchanged += derived->unchanged;
         task->records_read += settled_of(derived);
     }

@@ -128,10 +128,15 @@ static bool record_debts(struct db *db,
     return true;
 }
 
-/* A walk of changes or of everything has read what was owed, unless some of it was hidden. */
-static bool settle_debts(struct db *db, const struct task_run *task, struct error *err)
+/* A walk of changes or of everything has read what was owed, unless some of it was hidden, or what
+ * it showed as gone has to wait. */
+static bool settle_debts(struct db *db,
+                         const struct task_run *task,
+                         const struct merge_request *request,
+                         struct error *err)
 {
-    bool has_read = task->plan.kind == WALK_CHANGES || task->plan.kind == WALK_ALL;
+    bool is_waiting = request->hold && !request->allow_mass_delete;
+    bool has_read = task->plan.kind == WALK_ALL || (task->plan.kind == WALK_CHANGES && !is_waiting);
     bool has_seen = task->counters.hidden == 0 || task->allow_hidden;
     return !has_read || !has_seen ||
            owed_clear(db, task->source->name, task->task->name, task->owed.up_to, err);
@@ -164,7 +169,7 @@ static bool publish_rows(struct db *db,
         return true;
     }
     if ((task->staging != NULL && !record_debts(db, board, task, request, err)) ||
-        !settle_debts(db, task, err) || !ledger_balance(task, err)) {
+        !settle_debts(db, task, request, err) || !ledger_balance(task, err)) {
         return false;
     }
     *ret_status = ledger_explain(board, task);
@@ -195,13 +200,19 @@ static bool publish_in_transaction(struct db *db,
             check_fence(db, board->claim, true, err));
 }
 
+/* Nothing of the walk counts, but what was derived before it is published. */
+static void forget_walk(struct task_run *task)
+{
+    task->merged = task->derived;
+    task->records_read = task->derived.inserted + task->derived.updated + task->derived.unchanged;
+}
+
 static bool
 publish_held(struct db *db, struct board *board, struct task_run *task, struct error *err)
 {
     struct merge_result held = task->merged;
     ledger_explain_held(board, task, &held);
-    task->merged = (struct merge_result){0};
-    task->records_read = 0;
+    forget_walk(task);
     return task_record_end(db, board, task, TASK_HELD, task->watermark_high_us, err);
 }
 
@@ -278,17 +289,26 @@ static bool derive_in_transaction(
            write_version(db, task, &task->derived, err) && check_fence(db, board->claim, true, err);
 }
 
+static bool derives_all(const struct board *board, const struct task_run *task)
+{
+    return task->watermark_cursor == NULL || board->claim->mode == MODE_FULL;
+}
+
+bool publish_has_derived(const struct board *board, const struct task_run *task)
+{
+    return task->task->latest_of != NULL && board->claim->mode != MODE_RETRY &&
+           (derives_all(board, task) || task->owed.up_to > 0);
+}
+
 bool publish_derived(struct db *db, struct board *board, struct task_run *task, struct error *err)
 {
-    bool all = task->watermark_cursor == NULL || board->claim->mode == MODE_FULL;
-    if (!all && task->owed.up_to == 0) {
-        return true;
-    }
     if (!db_begin(db, err)) {
         return false;
     }
-    if (!derive_in_transaction(db, board, task, all, err) || !db_commit(db, err)) {
+    if (!derive_in_transaction(db, board, task, derives_all(board, task), err) ||
+        !db_commit(db, err)) {
         db_rollback(db);
+        task->derived = (struct merge_result){0};
         return false;
     }
     return true;
@@ -300,8 +320,7 @@ bool publish_failure(struct db *db,
                      enum task_status status,
                      struct error *err)
 {
-    task->merged = (struct merge_result){0};
-    task->records_read = 0;
+    forget_walk(task);
     return task_record_end(db, board, task, status, task->watermark_high_us, err) &&
            (task->staging == NULL || staging_drop(db, task->staging, err));
 }

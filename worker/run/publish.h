@@ -27,6 +27,9 @@ bool publish_failure(struct db *db,
                      enum task_status status,
                      struct error *err);
 
+/* Is there anything for publish_derived to do? */
+bool publish_has_derived(const struct board *board, const struct task_run *task);
+
 /* A derived task (task->task->latest_of): publishes the rows that can be made from what is landed,
  * those it owes or all of them, in a transaction of its own, before its walk (a census) is
  * compared with them. Sets task->derived. task->staging was created and is empty; it is left full.

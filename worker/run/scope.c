@@ -44,7 +44,10 @@ struct merge_request scope_of(const struct board *board, const struct task_run *
         request.deletes = MERGE_DELETE_UNLISTED;
         break;
     case WALK_CHANGES:
-        request.deletes = has_owed_partition(task) ? MERGE_DELETE_OWED : MERGE_DELETE_NONE;
+        /* Increments go on while deletions wait; what was owed stays owed. */
+        if (has_owed_partition(task) && (!request.hold || request.allow_mass_delete)) {
+            request.deletes = MERGE_DELETE_OWED;
+        }
         break;
     case WALK_GIVEN:
     case WALK_OWED:
