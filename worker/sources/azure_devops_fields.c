@@ -122,8 +122,8 @@ bool ado_fields_load(struct ado_fields *fields, struct http_client *http, struct
     struct json *root = ado_get(http, &url, NULL, &fault);
     if (root == NULL) {
         if (fault.http_status == 403 || fault.http_status == 404) {
-            log_info("the field dictionary cannot be read, asking for the catalog's fields only",
-                     LOG_TEXT("because", fault.msg));
+            log_debug("the field dictionary cannot be read, asking for the catalog's fields only",
+                      LOG_TEXT("because", fault.msg));
             return true;
         }
         *err = fault;

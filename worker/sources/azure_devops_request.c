@@ -36,6 +36,7 @@ bool ado_send(struct http_client *http,
               struct ado_answer *ret_answer,
               struct error *err)
 {
+    struct ado_request own = *request;
     bool is_post = request->method != NULL && strcmp(request->method, "POST") == 0;
     const struct http_request wire = {
         .method = request->method != NULL ? request->method : "GET",
@@ -46,7 +47,7 @@ bool ado_send(struct http_client *http,
         .content_type = is_post ? "application/json" : NULL,
         .timeout_is_limit = request->can_shrink,
         .judge = judge,
-        .judge_arg = (void *)request,
+        .judge_arg = &own,
     };
     struct http_response response;
     if (!http_send(http, &wire, &response, err)) {

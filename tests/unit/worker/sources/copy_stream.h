@@ -10,6 +10,8 @@
 /* Reads what worker/transform/row.c writes: PostgreSQL's binary COPY format, tuple by tuple. Used
  * by the tests of the connectors and by their fuzzers. */
 
+#define COPY_FIELDS_MAX 128
+
 struct copy_stream {
     struct str rest;
     bool is_broken;
@@ -17,7 +19,7 @@ struct copy_stream {
 
 struct copy_tuple {
     int n_fields;
-    struct str fields[16]; /* ptr NULL = NULL; further ones are only counted */
+    struct str fields[COPY_FIELDS_MAX]; /* ptr NULL = NULL; further ones are only counted */
 };
 
 static inline uint32_t copy_take(struct copy_stream *stream, size_t n)
@@ -72,7 +74,7 @@ static inline bool copy_stream_next(struct copy_stream *stream, struct copy_tupl
             stream->rest.ptr += len;
             stream->rest.len -= (size_t)len;
         }
-        if (i < 16) {
+        if (i < COPY_FIELDS_MAX) {
             tuple->fields[i] = field;
         }
     }
