@@ -6,6 +6,7 @@
 #include "common/conf/catalog_family.h"
 #include "common/conf/catalog_field.h"
 #include "common/conf/catalog_files.h"
+#include "common/conf/catalog_mapping.h"
 #include "common/conf/catalog_task.h"
 #include "common/conf/names.h"
 #include "common/conf/options.h"
@@ -29,6 +30,7 @@ struct drafts {
     size_t n_tasks;
     struct load_draft *loads;
     size_t n_loads;
+    struct mapping_drafts mappings;
 };
 
 /* The top of one file. */
@@ -36,6 +38,7 @@ struct catalog_file {
     const char *source_type;
     const struct yaml_node *loads;
     const struct yaml_node *tasks;
+    const struct yaml_node *mappings;
 };
 
 static void drafts_release(struct drafts *drafts)
@@ -45,6 +48,7 @@ static void drafts_release(struct drafts *drafts)
     }
     xfree(drafts->tasks);
     xfree(drafts->loads);
+    catalog_release_mappings(&drafts->mappings);
 }
 
 /* ---- fields ---- */
@@ -185,6 +189,10 @@ static const struct option task_options[] = {
      .type = OPTION_STRING,
      .offset = offsetof(struct task_draft, people_of),
      .help = "completed by the people whom another task's identity fields name"},
+    {.name = "ticket",
+     .type = OPTION_STRING,
+     .offset = offsetof(struct task_draft, ticket),
+     .help = "the field that holds the key of the ticket; default: the parent's"},
     {.name = "history",
      .type = OPTION_BOOLEAN,
      .offset = offsetof(struct task_draft, is_history),
@@ -327,6 +335,14 @@ static void keep_tasks(struct option_reader *reader,
     ((struct catalog_file *)object)->tasks = options_mapping(reader, node, where);
 }
 
+static void keep_mappings(struct option_reader *reader,
+                          const struct yaml_node *node,
+                          const char *where,
+                          void *object)
+{
+    ((struct catalog_file *)object)->mappings = options_mapping(reader, node, where);
+}
+
 static const struct option_choice source_type_choices[] = {
     {"servicenow", 0}, {"glpi", 0}, {"azure_devops", 0}};
 
@@ -340,6 +356,10 @@ static const struct option file_options[] = {
      .help = "the kind of source this file is about: servicenow, glpi or azure_devops"},
     {.name = "loads", .type = OPTION_CUSTOM, .read = keep_loads, .help = "NAME: {parallel: N}"},
     {.name = "tasks", .type = OPTION_CUSTOM, .read = keep_tasks, .help = "NAME: what to copy"},
+    {.name = "mappings",
+     .type = OPTION_CUSTOM,
+     .read = keep_mappings,
+     .help = "status and priority of the common model: {status: {VALUE: WORD}}"},
 };
 
 static const struct option_table file_table = {.options = file_options,
@@ -378,6 +398,9 @@ read_document(struct option_reader *reader, struct drafts *drafts, const struct 
     }
     read_entries(reader, drafts, file.source_type, file.loads, read_load);
     read_entries(reader, drafts, file.source_type, file.tasks, read_task);
+    if (file.mappings != NULL) {
+        catalog_read_mappings(reader, file.source_type, file.mappings, &drafts->mappings);
+    }
 }
 
 static void read_file(struct option_reader *reader, struct drafts *drafts, const char *path)
@@ -458,6 +481,7 @@ build_catalog(struct option_reader *reader, const struct drafts *drafts, struct 
         catalog_check_parents(reader, drafts->tasks, catalog->tasks, catalog->n_tasks);
         catalog_order_tasks(catalog->tasks, catalog->n_tasks);
         build_loads(reader, drafts, catalog);
+        catalog_build_mappings(reader, &drafts->mappings, catalog);
     }
 }
 

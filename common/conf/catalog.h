@@ -90,6 +90,7 @@ struct task_def {
     const char *gone_column;       /* rows that are gone stay, stamped here */
     const char *first_seen_column; /* when a row came */
     const char *last_seen_column;  /* when a publish last saw it; moves no etl_updated_at */
+    const char *ticket_column;     /* names the ticket that a row is about; NULL if none */
     const char *const *indexes;    /* each "col" or "col, col": secondary indexes after `source` */
     size_t n_indexes;
     const char *defined_at; /* "servicenow.yaml:12" */
@@ -103,12 +104,22 @@ struct load_def {
     size_t n_tasks;
 };
 
+/* What a value of the source is in the common model. */
+struct mapping_def {
+    const char *source_type;
+    const char *kind; /* "status" or "priority" */
+    const char *raw;
+    const char *mapped;
+};
+
 struct catalog {
     struct arena arena;
     const struct task_def **tasks;
     size_t n_tasks;
     const struct load_def **loads;
     size_t n_loads;
+    const struct mapping_def *mappings; /* each (source_type, kind, raw) once */
+    size_t n_mappings;
 };
 
 /* Reads the shipped catalogs, then every *.yaml of `paths` (files, or directories in name order).

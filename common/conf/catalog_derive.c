@@ -103,6 +103,12 @@ bool catalog_field_has_role(const struct task_def *task, size_t field)
             return true;
         }
     }
+    for (size_t i = 0; task->ticket_column != NULL && i < task->n_columns; i++) {
+        if (task->columns[i].field == field &&
+            strcmp(task->columns[i].name, task->ticket_column) == 0) {
+            return true;
+        }
+    }
     for (size_t i = 0; i < task->n_key_columns; i++) {
         if (task->columns[task->key_columns[i]].field == field) {
             return true;

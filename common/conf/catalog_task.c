@@ -7,19 +7,13 @@
 #include "common/conf/names.h"
 
 const char *const task_property_names[N_TASK_PROPERTIES] = {
-    [PROPERTY_LOAD] = "load",
-    [PROPERTY_KEY] = "key",
-    [PROPERTY_VERSION] = "version",
-    [PROPERTY_REVISION] = "revision",
-    [PROPERTY_WINDOW] = "window",
-    [PROPERTY_CREATED] = "created",
-    [PROPERTY_PARENT] = "parent",
-    [PROPERTY_LATEST_OF] = "latest_of",
-    [PROPERTY_PEOPLE_OF] = "people_of",
-    [PROPERTY_GONE] = "gone",
-    [PROPERTY_FIRST_SEEN] = "first_seen",
-    [PROPERTY_LAST_SEEN] = "last_seen",
-    [PROPERTY_INDEXES] = "indexes",
+    [PROPERTY_LOAD] = "load",           [PROPERTY_KEY] = "key",
+    [PROPERTY_VERSION] = "version",     [PROPERTY_REVISION] = "revision",
+    [PROPERTY_WINDOW] = "window",       [PROPERTY_CREATED] = "created",
+    [PROPERTY_PARENT] = "parent",       [PROPERTY_LATEST_OF] = "latest_of",
+    [PROPERTY_PEOPLE_OF] = "people_of", [PROPERTY_TICKET] = "ticket",
+    [PROPERTY_GONE] = "gone",           [PROPERTY_FIRST_SEEN] = "first_seen",
+    [PROPERTY_LAST_SEEN] = "last_seen", [PROPERTY_INDEXES] = "indexes",
 };
 
 int catalog_at_property(struct option_reader *reader,
@@ -92,11 +86,15 @@ resolve_roles(struct option_reader *reader, const struct task_draft *draft, stru
     const struct role created = {PROPERTY_CREATED, draft->created, instants, "timestamptz"};
     const struct role parent = {PROPERTY_PARENT, draft->parent.field, keys,
                                 "text, integer or bigint"};
+    const struct role ticket = {PROPERTY_TICKET, draft->ticket, keys, "text, integer or bigint"};
+    int ticket_column = resolve_role(reader, draft, task, &ticket);
     task->version_column = resolve_role(reader, draft, task, &version);
     task->revision_column = resolve_role(reader, draft, task, &revision);
     task->window_column = resolve_role(reader, draft, task, &window);
     task->created_column = resolve_role(reader, draft, task, &created);
     task->parent_column = resolve_role(reader, draft, task, &parent);
+    ticket_column = ticket_column >= 0 ? ticket_column : task->parent_column;
+    task->ticket_column = ticket_column >= 0 ? task->columns[ticket_column].name : NULL;
     size_t *key_columns = options_alloc(reader, draft->n_key * sizeof(*key_columns));
     for (size_t i = 0; i < draft->n_key; i++) {
         const struct role key = {PROPERTY_KEY, draft->key[i], keys, "text, integer or bigint"};

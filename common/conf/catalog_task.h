@@ -31,6 +31,7 @@ enum task_property {
     PROPERTY_PARENT,
     PROPERTY_LATEST_OF,
     PROPERTY_PEOPLE_OF,
+    PROPERTY_TICKET,
     PROPERTY_GONE,
     PROPERTY_FIRST_SEEN,
     PROPERTY_LAST_SEEN,
@@ -71,6 +72,7 @@ struct task_draft {
     struct parent_draft parent;
     const char *latest_of;
     const char *people_of;
+    const char *ticket;
     bool is_history;
     const char *kept[N_KEPT];
     int64_t page_size;

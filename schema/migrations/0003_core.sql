@@ -1,6 +1,16 @@
 -- The common model: tickets, technicians and events of all sources. Refreshed inside the publish of
 -- each task by the functions of schema/projections; everything but events can be computed again.
 
+-- Where tickets come from; `url` is where people find them.
+CREATE TABLE core.source (
+  source       text PRIMARY KEY,
+  source_type  text NOT NULL,
+  url          text
+);
+
+COMMENT ON TABLE core.source IS 'sources whose records are in core';
+COMMENT ON COLUMN core.source.url IS 'the web address that links to records begin with';
+
 CREATE TABLE core.technician (
   technician_id  uuid PRIMARY KEY,
   name           text,
@@ -30,7 +40,7 @@ COMMENT ON COLUMN core.technician_identity.external_id IS 'ServiceNow sys_id, GL
 CREATE INDEX technician_identity_person ON core.technician_identity (technician_id);
 
 CREATE TABLE core.ticket (
-  ticket_id          text PRIMARY KEY,
+  ticket_id          text COLLATE "C" PRIMARY KEY,
   source             text NOT NULL,
   source_type        text NOT NULL,
   external_id        text NOT NULL,
@@ -62,7 +72,9 @@ CREATE TABLE core.ticket (
   sla_owned_at       timestamptz,
   sla_owned_after_s  bigint,
   assignee_key       text,
-  resolver_key       text
+  resolver_key       text,
+  queue_key          text,
+  requester_key      text
 );
 
 COMMENT ON TABLE core.ticket IS 'tickets of all sources; api.ticket adds sla_breached as of now';
@@ -77,22 +89,26 @@ COMMENT ON COLUMN core.ticket.sla_done_at IS 'when the clock that ends at sla_du
 COMMENT ON COLUMN core.ticket.sla_own_due_at IS 'when somebody has to take it into account (GLPI)';
 COMMENT ON COLUMN core.ticket.sla_owned_at IS 'when somebody did; NULL unknown or nobody';
 COMMENT ON COLUMN core.ticket.sla_owned_after_s IS 'active seconds until then as GLPI counts them; 0 not yet';
-COMMENT ON COLUMN core.ticket.assignee_key IS 'external_id of the assignee, known or not';
-COMMENT ON COLUMN core.ticket.resolver_key IS 'external_id of who resolved it, known or not';
+COMMENT ON COLUMN core.ticket.etl_execution_id IS 'the execution that last changed the landed row of the ticket itself';
+COMMENT ON COLUMN core.ticket.assignee_key IS
+  'external_id of the assignee, known or not; mail:ADDRESS where the source gave a name only';
+COMMENT ON COLUMN core.ticket.resolver_key IS 'the same of who resolved it';
+COMMENT ON COLUMN core.ticket.queue_key IS 'the source''s key of the queue, where it has one';
+COMMENT ON COLUMN core.ticket.requester_key IS 'external_id of the requester, known or not';
 
-CREATE INDEX ticket_source ON core.ticket (source, external_id);
 CREATE INDEX ticket_opened ON core.ticket (opened_at);
 CREATE INDEX ticket_updated ON core.ticket (updated_at, ticket_id);
 CREATE INDEX ticket_resolved ON core.ticket (resolved_at) WHERE resolved_at IS NOT NULL;
 CREATE INDEX ticket_assignee ON core.ticket (source, assignee_key) WHERE assignee_key IS NOT NULL;
 CREATE INDEX ticket_resolver ON core.ticket (source, resolver_key) WHERE resolver_key IS NOT NULL;
 CREATE INDEX ticket_running ON core.ticket (sla_due_at) WHERE sla_done_at IS NULL AND sla_due_at IS NOT NULL;
+CREATE INDEX ticket_unowned ON core.ticket (sla_own_due_at) WHERE sla_owned_after_s = 0 AND sla_own_due_at IS NOT NULL;
 CREATE INDEX ticket_search ON core.ticket USING gin
   (to_tsvector('simple', coalesce(number, '') || ' ' || coalesce(title, '')));
 
 CREATE TABLE core.ticket_event (
   event_id      uuid PRIMARY KEY,
-  ticket_id     text NOT NULL,
+  ticket_id     text COLLATE "C" NOT NULL,
   type          text NOT NULL CHECK (type IN
                   ('TicketCreatedV1', 'TicketUpdatedV1', 'TechnicianAssignmentChangedV1', 'TicketStatusChangedV1',
                    'TicketSlaBreachedV1', 'TicketDeletedV1', 'TicketRestoredV1')),
@@ -130,3 +146,34 @@ CREATE TABLE core.mapping (
 );
 
 COMMENT ON TABLE core.mapping IS 'from a source''s own value to the common one, as the catalog says; absent = unmapped';
+
+-- How far the clocks of running tickets were looked at.
+CREATE TABLE core.clock (
+  one        boolean PRIMARY KEY DEFAULT true CHECK (one),
+  ticked_at  timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+INSERT INTO core.clock DEFAULT VALUES;
+
+COMMENT ON TABLE core.clock IS 'until when deadlines that passed have become events; kept by foz-worker run';
+
+-- What a state of a work item means: the project's process as it is, and the category that the state
+-- was last seen with.
+CREATE TABLE core.azure_devops_project (
+  source      text NOT NULL,
+  name        text NOT NULL,
+  process_id  text,
+  PRIMARY KEY (source, name)
+);
+
+CREATE TABLE core.azure_devops_state (
+  source      text NOT NULL,
+  process_id  text NOT NULL,
+  type        text NOT NULL,
+  state       text NOT NULL,
+  category    text NOT NULL,
+  PRIMARY KEY (source, process_id, type, state)
+);
+
+COMMENT ON TABLE core.azure_devops_project IS 'the process of each project, by its present name';
+COMMENT ON TABLE core.azure_devops_state IS 'the category each state was last seen with';

@@ -1,10 +1,11 @@
+#include "worker/load/merge.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "worker/load/bulk.h"
 #include "worker/load/dead_letter.h"
-#include "worker/load/merge.h"
 #include "worker/load/merge_keys.h"
 #include "worker/load/merge_sql.h"
 
@@ -205,7 +206,7 @@ static const char insert_everything[] =
 
 static const char delta_of_everything[] =
     "CREATE TEMPORARY TABLE delta ON COMMIT DROP AS"
-    " SELECT {s.key}, 'i'::\"char\" AS kind, NULL::tid AS etl_row FROM {rows} s";
+    " SELECT {s.key}, 'i'::\"char\" AS kind, NULL::tid AS etl_row{s.ticket} FROM {rows} s";
 
 /* Duplicates are rare and looking for them is not free: the primary key finds them. */
 static bool insert_hopefully(struct merge *merge, struct error *err)
@@ -251,19 +252,19 @@ static const char delta_of_table[] =
     "CREATE TEMPORARY TABLE delta ON COMMIT DROP AS"
     " SELECT {either key},"
     "        CASE WHEN t.\"source\" IS NULL THEN 'i' WHEN s.ctid IS NULL THEN 'd' ELSE 'c' END"
-    "          ::\"char\" AS kind, s.ctid AS etl_row"
+    "          ::\"char\" AS kind, s.ctid AS etl_row{either ticket}"
     "   FROM {rows} s FULL JOIN (SELECT t.* FROM {table} t WHERE {scope}) t ON {s=t}"
     "  WHERE t.\"source\" IS NULL OR s.ctid IS NULL OR s.etl_hash IS DISTINCT FROM t.etl_hash";
 
 static const char delta_of_rows[] =
     "CREATE TEMPORARY TABLE delta ON COMMIT DROP AS"
     " SELECT {s.key}, CASE WHEN t.\"source\" IS NULL THEN 'i' ELSE 'c' END::\"char\" AS kind,"
-    "        s.ctid AS etl_row"
+    "        s.ctid AS etl_row{either ticket}"
     "   FROM {rows} s LEFT JOIN {table} t ON t.\"source\" = {source} AND {s=t}"
     "  WHERE t.\"source\" IS NULL OR s.etl_hash IS DISTINCT FROM t.etl_hash";
 
-static const char add_gone_rows[] = "INSERT INTO pg_temp.delta ({key}, kind)"
-                                    " SELECT {t.key}, 'd' FROM {table} t WHERE {gone}";
+static const char add_gone_rows[] = "INSERT INTO pg_temp.delta ({key}, kind{ticket})"
+                                    " SELECT {t.key}, 'd'{t.ticket} FROM {table} t WHERE {gone}";
 
 static const char keep_rejected[] = "DELETE FROM pg_temp.delta d USING {rejects} r"
                                     " WHERE d.kind = 'd' AND r.record_key = {d.key text}";
@@ -432,7 +433,7 @@ static bool write_delta(struct merge *merge, struct error *err)
 
 static const char empty_delta[] =
     "CREATE TEMPORARY TABLE delta ON COMMIT DROP AS"
-    " SELECT {s.key}, ' '::\"char\" AS kind, NULL::tid AS etl_row FROM {rows} s WITH NO DATA";
+    " SELECT {s.key}, ' '::\"char\" AS kind, NULL::tid AS etl_row{s.ticket} FROM {rows} s WITH NO DATA";
 
 static bool merge_into_rows(struct merge *merge, struct error *err)
 {

@@ -15,7 +15,9 @@
  *
  * The changed keys stay readable in the temporary table pg_temp.delta (key columns, kind "char":
  * 'i' inserted, 'u' updated, 'd' deleted; dropped at commit) for whoever refreshes from them; its
- * column etl_row is the merge's own.
+ * column etl_row is the merge's own. Where a column names the ticket that a row is about,
+ * etl_ticket holds it: of changed and deleted rows as it was, so that whoever refreshes tickets
+ * knows both.
  */
 
 enum merge_deletes {

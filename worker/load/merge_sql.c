@@ -263,6 +263,46 @@ static void add_either_key(const struct merge_sql *sql, struct buf *out)
     }
 }
 
+/* The landed column that names a row's ticket; NULL if there is none or the source does not copy
+ * it.
+ */
+static const struct column *ticket_column(const struct merge_sql *sql)
+{
+    const struct task_def *task = sql->task;
+    for (size_t i = 0; task->ticket_column != NULL && i < task->n_columns; i++) {
+        if (strcmp(task->columns[i].name, task->ticket_column) == 0) {
+            return &task->columns[i];
+        }
+    }
+    return NULL;
+}
+
+/* Follows other columns of delta: ", s.task::text AS etl_ticket", without alias ", etl_ticket". */
+static void add_ticket(const struct merge_sql *sql, char alias, struct buf *out)
+{
+    const struct column *column = ticket_column(sql);
+    if (column != NULL && alias != '\0') {
+        buf_add_c(out, ", ");
+        add_name(out, alias, column);
+        buf_add_c(out, "::text AS etl_ticket");
+    } else if (column != NULL) {
+        buf_add_c(out, ", etl_ticket");
+    }
+}
+
+/* Of a changed or gone row the old one's. */
+static void add_either_ticket(const struct merge_sql *sql, struct buf *out)
+{
+    const struct column *column = ticket_column(sql);
+    if (column != NULL) {
+        buf_add_c(out, ", CASE WHEN t.\"source\" IS NULL THEN ");
+        add_name(out, 's', column);
+        buf_add_c(out, " ELSE ");
+        add_name(out, 't', column);
+        buf_add_c(out, " END::text AS etl_ticket");
+    }
+}
+
 static void add_first_key(const struct merge_sql *sql, char alias, struct buf *out)
 {
     add_name(out, alias, key_column(sql, 0));
@@ -306,6 +346,7 @@ static void add_part(const struct merge_sql *sql, struct str name, struct buf *o
         {"other version", add_other_version},
         {"gone", add_gone},
         {"either key", add_either_key},
+        {"either ticket", add_either_ticket},
         {"gone column", add_gone_column},
         {"version column", add_version_column},
         {"created column", add_created_column},
@@ -321,6 +362,7 @@ static void add_part(const struct merge_sql *sql, struct str name, struct buf *o
         {"key text", add_key_text},
         {"first key", add_first_key},
         {"parent key", add_parent_key},
+        {"ticket", add_ticket},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
