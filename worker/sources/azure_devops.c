@@ -28,8 +28,9 @@ static const struct table TABLES[] = {
 
 static const struct table *find_table(const struct task_def *task)
 {
+    const char *name = ado_table_name(task);
     for (size_t i = 0; i < ARRAY_SIZE(TABLES); i++) {
-        if (strcmp(TABLES[i].name, task->table) == 0) {
+        if (strcmp(TABLES[i].name, name) == 0) {
             return &TABLES[i];
         }
     }
@@ -140,7 +141,7 @@ static bool plan_list(const struct source_config *source,
                       struct error *err)
 {
     struct partition partition = {.kind = WALK_ALL, .from_us = INT64_MIN, .to_us = INT64_MAX};
-    if (strcmp(request->task->table, "identity") == 0) {
+    if (strcmp(ado_table_name(request->task), "identity") == 0) {
         enum ado_directory directory = ADO_TEAMS;
         if (!ado_find_directory(source, http, &directory, err)) {
             return false;

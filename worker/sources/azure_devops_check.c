@@ -126,6 +126,13 @@ static bool check_organisation(const struct checking *checking)
 
 /* ---- fields of work items ---- */
 
+/* Fields of Microsoft's come with the processes that use them. */
+static bool is_of_microsoft(const char *name)
+{
+    return str_starts_with(str_from(name), STR_LITERAL("System.")) ||
+           str_starts_with(str_from(name), STR_LITERAL("Microsoft."));
+}
+
 static void check_fields(const struct checking *checking, const struct task_def *task)
 {
     struct ado_fields fields CLEANUP(ado_fields_release);
@@ -143,25 +150,32 @@ static void check_fields(const struct checking *checking, const struct task_def 
         return;
     }
     struct buf missing CLEANUP(buf_release);
+    size_t n_custom = 0;
     size_t n_missing = 0;
     size_t n_rest = 0;
     buf_init(&missing, 4096);
     for (size_t i = 0; i < fields.n; i++) {
-        n_rest += fields.items[i].mapped < 0 ? 1 : 0;
-        if (fields.items[i].mapped >= 0 && !fields.items[i].asked && n_missing++ < NAMES_SHOWN) {
-            buf_addf(&missing, "%s%s", n_missing > 1 ? ", " : "", fields.items[i].name);
+        const struct ado_field *field = &fields.items[i];
+        bool is_missing = field->mapped >= 0 && !field->asked;
+        n_rest += field->mapped < 0 ? 1 : 0;
+        n_missing += is_missing ? 1 : 0;
+        n_custom += is_missing && !is_of_microsoft(field->name) ? 1 : 0;
+        if (is_missing && n_missing <= NAMES_SHOWN) {
+            buf_addf(&missing, "%s%s", n_missing > 1 ? ", " : "", field->name);
         }
     }
-    if (n_missing > 0) {
-        say(checking, FINDING_WARNING, task->name,
-            "the organisation does not have %zu field%s of the catalog, which stay%s NULL: %s%s; "
-            "correct a custom field's reference name, or leave the field out",
-            n_missing, n_missing == 1 ? "" : "s", n_missing == 1 ? "s" : "", missing.ptr,
-            n_missing > NAMES_SHOWN ? ", ..." : "");
-    } else {
+    if (n_missing == 0) {
         say(checking, FINDING_OK, task->name,
             "all fields of the catalog exist, %zu more land in fields", n_rest);
+        return;
     }
+    say(checking, n_custom > 0 ? FINDING_WARNING : FINDING_OK, task->name,
+        "the organisation does not have %zu field%s of the catalog, which stay%s NULL: %s%s%s",
+        n_missing, n_missing == 1 ? "" : "s", n_missing == 1 ? "s" : "", missing.ptr,
+        n_missing > NAMES_SHOWN ? ", ..." : "",
+        n_custom > 0 ? "; correct a custom field's reference name (Organization settings, Process, "
+                       "Fields), or leave the field out"
+                     : " (its processes do not use them)");
 }
 
 /* ---- the tasks' own lists ---- */
@@ -305,7 +319,7 @@ static void check_task(const struct checking *checking, const struct task_def *t
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(CHECKS); i++) {
-        if (strcmp(CHECKS[i].table, task->table) == 0) {
+        if (strcmp(CHECKS[i].table, ado_table_name(task)) == 0) {
             CHECKS[i].check(checking, task);
             return;
         }

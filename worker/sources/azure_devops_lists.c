@@ -6,6 +6,11 @@
 
 /* What the tasks that read lists share: cells by field name, and the restriction to given keys. */
 
+const char *ado_table_name(const struct task_def *task)
+{
+    return task->latest_of != NULL ? "work_item" : task->table;
+}
+
 void ado_cells_init(struct ado_cells *cells, const struct task_def *task)
 {
     *cells = (struct ado_cells){.task = task};

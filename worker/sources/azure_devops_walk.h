@@ -45,6 +45,9 @@ extern const struct ado_walk_type ado_states_walk;
 extern const struct ado_walk_type ado_iterations_walk;
 extern const struct ado_walk_type ado_people_walk;
 
+/* What the task is read from. A task that is derived from the revisions is the work items. */
+const char *ado_table_name(const struct task_def *task);
+
 /* Of a partition of the identity task: which directory to read. */
 enum ado_directory { ADO_ENTITLEMENTS, ADO_GRAPH, ADO_TEAMS };
 
