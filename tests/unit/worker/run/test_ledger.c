@@ -1,0 +1,300 @@
+#include <string.h>
+
+#include "tests/unit/worker/http/cmocka_all.h"
+#include "worker/run/ledger.h"
+#include "worker/run/scope.h"
+
+/* What a task's numbers must add up to, and what its publishing may touch. */
+
+static void a_ledger_adds_up_or_is_a_bug(void **state)
+{
+    (void)state;
+
+    const struct {
+        const char *claim;
+        enum walk_kind kind;
+        struct task_counters counters;
+        struct merge_result merged;
+        struct merge_result derived;
+        int64_t people;
+        int64_t asked_keys;
+        int64_t read; /* -1: a bug */
+        int64_t inserted;
+        int64_t unchanged;
+    } cases[] = {
+        {.claim = "nothing"},
+        {.claim = "everything there is",
+         .kind = WALK_ALL,
+         .counters = {.proven_records = 10, .rows_sent = 9, .rejects = 1},
+         .merged = {.staged = 9,
+                    .inserted = 1,
+                    .updated = 2,
+                    .unchanged = 3,
+                    .duplicates = 1,
+                    .foreign = 2,
+                    .rejected = 1},
+         .read = 7,
+         .inserted = 1,
+         .unchanged = 3},
+        {.claim = "a row that was sent and not proven",
+         .kind = WALK_ALL,
+         .counters = {.proven_records = 9, .rows_sent = 10},
+         .merged = {.staged = 10, .inserted = 10},
+         .read = -1},
+        {.claim = "a row that was proven and not sent",
+         .kind = WALK_CHANGES,
+         .counters = {.proven_records = 10, .rows_sent = 9},
+         .merged = {.staged = 9, .inserted = 9},
+         .read = -1},
+        {.claim = "a row that was lost on its way to staging",
+         .kind = WALK_CHANGES,
+         .counters = {.proven_records = 10, .rows_sent = 10},
+         .merged = {.staged = 9, .inserted = 9},
+         .read = -1},
+        {.claim = "a row that staging held and nobody settled",
+         .kind = WALK_WINDOW,
+         .counters = {.proven_records = 10, .rows_sent = 10},
+         .merged = {.staged = 10, .inserted = 9},
+         .read = -1},
+        {.claim = "a foreign row that was counted twice",
+         .kind = WALK_CHANGES,
+         .counters = {.proven_records = 2, .rows_sent = 2},
+         .merged = {.staged = 2, .inserted = 2, .foreign = 1},
+         .read = -1},
+        {.claim = "a reject that nobody sent",
+         .kind = WALK_CHANGES,
+         .counters = {.proven_records = 1, .rows_sent = 1},
+         .merged = {.staged = 1, .inserted = 1, .rejected = 1},
+         .read = -1},
+        {.claim = "people whom nobody sent count as read",
+         .kind = WALK_ALL,
+         .counters = {.proven_records = 3, .rows_sent = 3},
+         .merged = {.staged = 5, .inserted = 4, .unchanged = 1},
+         .people = 2,
+         .read = 5,
+         .inserted = 4,
+         .unchanged = 1},
+        {.claim = "people who were lost",
+         .kind = WALK_ALL,
+         .counters = {.proven_records = 3, .rows_sent = 3},
+         .merged = {.staged = 4, .inserted = 4},
+         .people = 2,
+         .read = -1},
+        {.claim = "rows that were derived before are added",
+         .kind = WALK_CHANGES,
+         .counters = {.proven_records = 1, .rows_sent = 1},
+         .merged = {.staged = 1, .updated = 1},
+         .derived = {.inserted = 4, .updated = 2, .unchanged = 3},
+         .read = 10,
+         .inserted = 4,
+         .unchanged = 3},
+        {.claim = "a census without a difference",
+         .kind = WALK_KEYS,
+         .counters = {.proven_records = 100, .keys_sent = 100},
+         .read = 100,
+         .unchanged = 100},
+        {.claim = "a census, what differed and what was rejected of it",
+         .kind = WALK_KEYS,
+         .counters = {.proven_records = 104, .keys_sent = 100, .rows_sent = 3, .rejects = 1},
+         .merged = {.staged = 3, .inserted = 1, .updated = 1, .unchanged = 1, .rejected = 1},
+         .asked_keys = 4,
+         .read = 100,
+         .inserted = 1,
+         .unchanged = 97},
+        {.claim = "keys that vanished between census and reading do not count",
+         .kind = WALK_KEYS,
+         .counters = {.proven_records = 102, .keys_sent = 100, .rows_sent = 2},
+         .merged = {.staged = 2, .inserted = 2},
+         .asked_keys = 5,
+         .read = 97,
+         .inserted = 2,
+         .unchanged = 95},
+        {.claim = "keys that were asked for and are gone are no keys of the census",
+         .kind = WALK_KEYS,
+         .counters = {.proven_records = 102, .keys_sent = 100, .rows_sent = 2},
+         .merged = {.staged = 2, .inserted = 2, .deleted = 3},
+         .asked_keys = 5,
+         .read = 100,
+         .inserted = 2,
+         .unchanged = 98},
+        {.claim = "what was derived hides no key that vanished",
+         .kind = WALK_KEYS,
+         .counters = {.proven_records = 101, .keys_sent = 100, .rows_sent = 1},
+         .merged = {.staged = 1, .inserted = 1},
+         .derived = {.inserted = 7, .updated = 1},
+         .asked_keys = 4,
+         .read = 97,
+         .inserted = 8,
+         .unchanged = 88},
+        {.claim = "more was derived than the census lists",
+         .kind = WALK_KEYS,
+         .counters = {.proven_records = 2, .keys_sent = 2},
+         .derived = {.inserted = 5},
+         .read = 5,
+         .inserted = 5},
+        {.claim = "a key that was proven and not staged",
+         .kind = WALK_KEYS,
+         .counters = {.proven_records = 100, .keys_sent = 99},
+         .read = -1},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct task_run task = {.plan = {.kind = cases[i].kind},
+                                .counters = cases[i].counters,
+                                .merged = cases[i].merged,
+                                .derived = cases[i].derived,
+                                .people = cases[i].people,
+                                .asked_keys = cases[i].asked_keys};
+        struct error err = ERROR_INIT;
+        bool balanced = ledger_balance(&task, &err);
+        if (balanced != (cases[i].read >= 0) || (!balanced && err.code != ERROR_BUG)) {
+            fail_msg("%s: %s", cases[i].claim, err.msg);
+        }
+        if (balanced &&
+            (task.records_read != cases[i].read || task.merged.inserted != cases[i].inserted ||
+             task.merged.unchanged != cases[i].unchanged)) {
+            fail_msg("%s: read %d, inserted %d, unchanged %d", cases[i].claim,
+                     (int)task.records_read, (int)task.merged.inserted, (int)task.merged.unchanged);
+        }
+        const struct merge_result *merged = &task.merged;
+        if (balanced && task.records_read != merged->inserted + merged->updated +
+                                                 merged->unchanged + merged->rejected) {
+            fail_msg("%s: what was read is not what became of it", cases[i].claim);
+        }
+    }
+}
+
+/* --- scope ---------------------------------------------------------------------------------- */
+
+struct scene {
+    struct config config;
+    struct claim claim;
+    struct source_config source;
+    struct task_def def;
+    struct task_def parent;
+    struct board board;
+    struct task_run task;
+};
+
+static void set_up(struct scene *scene)
+{
+    static const struct partition one = {.kind = WALK_CHANGES};
+    *scene = (struct scene){
+        .config = {.worker = {.max_delete_fraction = 0.25}},
+        .claim = {.from_us = 5, .to_us = 9},
+        .source = {.name = "desk"},
+        .def = {.name = "note"},
+        .parent = {.name = "ticket"},
+    };
+    scene->board =
+        (struct board){.config = &scene->config, .claim = &scene->claim, .allow_mass_delete = true};
+    scene->task = (struct task_run){
+        .source = &scene->source,
+        .task = &scene->def,
+        .parent = &scene->parent,
+        .owed = {.up_to = 77},
+        .plan = {.partitions = &one, .n_partitions = 1},
+        .counters = {.proven_records = 1},
+    };
+}
+
+static void a_walk_deletes_what_it_vouches_for(void **state)
+{
+    (void)state;
+    static const struct partition owed[] = {{.kind = WALK_CHANGES}, {.kind = WALK_OWED}};
+
+    const struct {
+        enum walk_kind kind;
+        bool has_owed;
+        enum merge_deletes deletes;
+        bool has_window;
+        bool is_whole;
+    } cases[] = {
+        {WALK_ALL, false, MERGE_DELETE_MISSING, false, true},
+        {WALK_WINDOW, false, MERGE_DELETE_MISSING, true, false},
+        {WALK_KEYS, false, MERGE_DELETE_UNLISTED, false, true},
+        {WALK_CHANGES, false, MERGE_DELETE_NONE, false, false},
+        {WALK_CHANGES, true, MERGE_DELETE_OWED, false, false},
+        {WALK_GIVEN, false, MERGE_DELETE_NONE, false, false},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct scene scene;
+        set_up(&scene);
+        scene.task.plan.kind = cases[i].kind;
+        if (cases[i].has_owed) {
+            scene.task.plan.partitions = owed;
+            scene.task.plan.n_partitions = ARRAY_SIZE(owed);
+        }
+        struct merge_request request = scope_of(&scene.board, &scene.task);
+        assert_int_equal(cases[i].deletes, request.deletes);
+        assert_int_equal(cases[i].has_window, request.has_window);
+        assert_int_equal(cases[i].has_window ? 5 : 0, request.window_from_us);
+        assert_int_equal(cases[i].has_window ? 9 : 0, request.window_to_us);
+        assert_int_equal(cases[i].is_whole, scope_is_whole(&request));
+        assert_int_equal(77, request.owed_up_to);
+        assert_ptr_equal(&scene.parent, request.parent);
+        assert_string_equal("desk", request.source);
+        assert_true(request.allow_mass_delete);
+        assert_true(request.max_delete_fraction == 0.25);
+        scene.task.counters.hidden = 1; /* what is hidden looks gone */
+        assert_int_equal(MERGE_DELETE_NONE, scope_of(&scene.board, &scene.task).deletes);
+        scene.task.counters.hidden = 0;
+        scene.def.is_history = true;
+        assert_int_equal(MERGE_DELETE_NONE, scope_of(&scene.board, &scene.task).deletes);
+    }
+}
+
+static void an_empty_answer_deletes_only_where_the_source_says_it_may(void **state)
+{
+    (void)state;
+    struct scene scene;
+    set_up(&scene);
+    scene.task.counters.proven_records = 0;
+    assert_false(scope_of(&scene.board, &scene.task).allow_mass_delete);
+    scene.task.plan.empty_may_delete = true;
+    assert_true(scope_of(&scene.board, &scene.task).allow_mass_delete);
+    scene.board.allow_mass_delete = false;
+    assert_false(scope_of(&scene.board, &scene.task).allow_mass_delete);
+}
+
+static void increments_go_on_while_deletions_are_held(void **state)
+{
+    (void)state;
+    static const struct partition owed[] = {{.kind = WALK_OWED}};
+    struct scene scene;
+    set_up(&scene);
+    scene.task.plan.kind = WALK_CHANGES;
+    scene.task.plan.partitions = owed;
+    scene.task.plan.hold = "entities are missing";
+    assert_int_equal(MERGE_DELETE_OWED, scope_of(&scene.board, &scene.task).deletes);
+    scene.board.allow_mass_delete = false;
+    struct merge_request request = scope_of(&scene.board, &scene.task);
+    assert_int_equal(MERGE_DELETE_NONE, request.deletes);
+    assert_true(request.hold);
+    scene.task.plan.kind = WALK_ALL; /* where the fuse sees it */
+    request = scope_of(&scene.board, &scene.task);
+    assert_int_equal(MERGE_DELETE_MISSING, request.deletes);
+    assert_true(request.hold);
+}
+
+static void a_derived_row_needs_no_landed_parent(void **state)
+{
+    (void)state;
+    struct scene scene;
+    set_up(&scene);
+    scene.def.latest_of = "ticket";
+    assert_null(scope_of(&scene.board, &scene.task).parent);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_ledger_adds_up_or_is_a_bug),
+        cmocka_unit_test(a_walk_deletes_what_it_vouches_for),
+        cmocka_unit_test(an_empty_answer_deletes_only_where_the_source_says_it_may),
+        cmocka_unit_test(increments_go_on_while_deletions_are_held),
+        cmocka_unit_test(a_derived_row_needs_no_landed_parent),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
