@@ -252,7 +252,7 @@ void faults_write(struct faults *faults, struct buf *out)
 static bool route_matches(const struct fault *fault, const char *route)
 {
     if (fault->route[0] != '\0') {
-        return strcmp(fault->route, route) == 0;
+        return strcmp(fault->route, route) == 0 || strcmp(fault->route, "any") == 0;
     }
     return (strcmp(route, "oauth") != 0 && strcmp(route, "session") != 0) ||
            fault->kind == FAULT_oauth_refuse || fault->kind == FAULT_oauth_short_life;

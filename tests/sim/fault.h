@@ -29,9 +29,9 @@ struct fault {
     int64_t count; /* requests it still strikes; -1: all */
     int64_t after; /* requests it lets pass first */
     double probability;
-    char system[16];            /* of its kind, unless another one was named */
-    char route[16];             /* "table", "stats", "oauth"; "": all but oauth and session */
-    char table[64];             /* "": any */
+    char system[16]; /* of its kind, unless another one was named */
+    char route[16];  /* "table", "stats", "oauth"; "any"; "": all but oauth and session */
+    char table[64];  /* "": any */
     char match[FAULT_TEXT_MAX]; /* only requests whose decoded query string holds this */
     char field[FAULT_TEXT_MAX]; /* one name, or several joined by ';' */
     char value[FAULT_TEXT_MAX];

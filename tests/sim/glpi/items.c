@@ -206,12 +206,21 @@ static void cover(struct item_table *table, struct spot spot)
         table->covered_bits = xcalloc((size_t)table->n_base / 64 + 1, sizeof(uint64_t));
     }
     table->covered_bits[spot.index / 64] |= UINT64_C(1) << (spot.index % 64);
-    for (int o = 0; o < N_ORDERS; o++) {
-        enum item_order order = (enum item_order)o;
-
-        ordinals_add(&table->covered[o][own], base_ordinal(table, order, own, spot));
-        ordinals_add(&table->covered[o][MASK_ALL], base_ordinal(table, order, MASK_ALL, spot));
+    /* Only tickets come in two orders. */
+    ordinals_add(&table->covered[ORDER_ID][own], base_ordinal(table, ORDER_ID, own, spot));
+    ordinals_add(&table->covered[ORDER_ID][MASK_ALL], spot.index);
+    if (table->shape->itemtype == ITEM_Ticket) {
+        ordinals_add(&table->covered[ORDER_STAMP][own],
+                     base_ordinal(table, ORDER_STAMP, own, spot));
+        ordinals_add(&table->covered[ORDER_STAMP][MASK_ALL],
+                     base_ordinal(table, ORDER_STAMP, MASK_ALL, spot));
     }
+}
+
+const struct ordinals *
+items_covered(const struct item_table *table, enum item_order order, int mask)
+{
+    return &table->covered[table->shape->itemtype == ITEM_Ticket ? order : ORDER_ID][mask];
 }
 
 static int64_t kept_position(const struct item_table *table, int64_t id)

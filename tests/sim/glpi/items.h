@@ -98,6 +98,10 @@ base_before_key(const struct item_table *table, enum item_order order, int mask,
 /* Position of the first item not lower than `value`. */
 int64_t ordinals_lower_bound(const struct ordinals *ordinals, int64_t value);
 
+/* Which of the computed rows in `mask` are covered, by their ordinals. */
+const struct ordinals *
+items_covered(const struct item_table *table, enum item_order order, int mask);
+
 bool items_find(const struct item_table *table, int64_t id, struct item *ret_item);
 void item_set_base(struct item *item, const struct item_table *table, struct spot spot);
 void item_set_kept(struct item *item, const struct item_table *table, const struct kept_row *kept);

@@ -62,10 +62,36 @@ static bool read_range(struct call *call, struct list_query *query)
     return true;
 }
 
+/* "Group_User" is kept in groups_users. */
+static const char *table_name(const char *itemtype, char out[64])
+{
+    size_t len = 0;
+
+    for (const char *c = itemtype; len < 60; c++) {
+        if (*c != '_' && *c != '\0') {
+            out[len++] = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
+            continue;
+        }
+        if (len > 0 && out[len - 1] == 'y') {
+            out[len - 1] = 'i';
+            out[len++] = 'e';
+        }
+        out[len++] = 's';
+        if (*c == '\0') {
+            break;
+        }
+        out[len++] = '_';
+    }
+    out[len] = '\0';
+    return out;
+}
+
 static bool read_order(struct call *call, const struct shape *shape, struct list_query *query)
 {
     struct str order = STR_LITERAL("ASC");
     struct str sort = STR_LITERAL("id");
+    char name[64];
+    char message[128];
 
     (void)request_param(call->request, "order", &order);
     (void)request_param(call->request, "sort", &sort);
@@ -77,7 +103,9 @@ static bool read_order(struct call *call, const struct shape *shape, struct list
     query->descending = str_equal_nocase(order, STR_LITERAL("DESC"));
     query->sort = column_of(shape, sort);
     if (query->sort < 0 || !look_shows(&call->look, &shape->columns[query->sort])) {
-        respond_glpi_refusal(call, "ERROR", "sort param is not a field of the table");
+        snprintf(message, sizeof(message), "sort param is not a field of glpi_%s",
+                 table_name(shape->name, name));
+        respond_glpi_refusal(call, "ERROR", message);
         return false;
     }
     return true;

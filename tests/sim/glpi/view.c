@@ -23,7 +23,7 @@ void view_open(struct view *view,
             }
         }
     }
-    view->n_base = base_count(table, mask) - table->covered[order][mask].n;
+    view->n_base = base_count(table, mask) - items_covered(table, order, mask)->n;
     view->total = view->n_base + view->n_kept;
     view_seek(view, 0);
 }
@@ -38,7 +38,7 @@ void view_close(struct view *view)
 
 static const struct ordinals *covered_of(const struct view *view)
 {
-    return &view->table->covered[view->order][view->mask];
+    return items_covered(view->table, view->order, view->mask);
 }
 
 static int64_t key_of(const struct view *view, const struct kept_row *row)
