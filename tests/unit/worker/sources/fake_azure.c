@@ -323,7 +323,9 @@ static enum transport_result perform(void *self,
     (void)snprintf(line, sizeof(line), "Date: %s",
                    instant_format_http_date(azure->now_s * US_PER_S, date));
     add_header(answer, line);
-    add_header(answer, "Content-Type: application/json; charset=utf-8; api-version=7.1");
+    if (!azure->has_no_type) {
+        add_header(answer, "Content-Type: application/json; charset=utf-8; api-version=7.1");
+    }
     answer_request(azure, request->method, path, body, answer);
     return TRANSPORT_ANSWERED;
 }

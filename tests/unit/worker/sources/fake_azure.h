@@ -36,6 +36,7 @@ struct fake_azure {
     size_t n_items;
     const struct fake_reply *replies; /* before everything else */
     size_t n_replies;
+    bool has_no_type; /* scripted answers bring their own Content-Type */
     /* of the feed */
     size_t page_size;
     enum fake_token token;

@@ -1,0 +1,282 @@
+#include "azure_fixture.h"
+
+/* Work items by the census and by key: what exists, what is in the bin, what is nowhere. */
+
+static void fill_items(struct organisation *org, int n)
+{
+    for (int i = 0; i < n; i++) {
+        org->azure.items[org->azure.n_items++] = (struct fake_item){.id = 10 + i};
+    }
+}
+
+static const struct fake_reply TWO_PROJECTS[] = {
+    {"GET /_apis/projects?", 0, NULL,
+     "{\"count\":2,\"value\":[{\"id\":\"p-1\",\"name\":\"One\",\"state\":\"wellFormed\"},"
+     "{\"id\":\"p-2\",\"name\":\"Two\",\"state\":\"wellFormed\"}]}"},
+    {"GET /p-2/_apis/wit/recyclebin", 0, NULL, "{\"count\":0,\"value\":[]}"},
+};
+
+static void set_projects(struct organisation *org)
+{
+    org->azure.replies = TWO_PROJECTS;
+    org->azure.n_replies = ARRAY_SIZE(TWO_PROJECTS);
+}
+
+static const struct partition CENSUS = {.kind = WALK_KEYS};
+
+static void increments_of_work_items_are_made_from_revisions(void **state)
+{
+    static const enum walk_kind KINDS[] = {WALK_CHANGES, WALK_WINDOW};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(KINDS); i++) {
+        struct organisation org;
+        organisation_init(&org, "work_item");
+        org.request.kind = KINDS[i];
+        assert_true(organisation_plan(&org));
+        assert_int_equal(org.plan.kind, WALK_CHANGES);
+        assert_int_equal(org.plan.n_partitions, 0);
+        assert_int_equal(org.azure.n_requests, 0);
+        organisation_release(&org);
+    }
+}
+
+static void full_and_reconcile_take_a_census_that_is_confirmed(void **state)
+{
+    static const enum walk_kind KINDS[] = {WALK_ALL, WALK_KEYS};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(KINDS); i++) {
+        struct organisation org;
+        organisation_init(&org, "work_item");
+        org.request.kind = KINDS[i];
+        assert_true(organisation_plan(&org));
+        assert_int_equal(org.plan.kind, WALK_KEYS);
+        assert_int_equal(org.plan.n_partitions, 1);
+        assert_true(org.plan.confirm_missing);
+        organisation_release(&org);
+    }
+}
+
+static void census_lists_live_and_binned_ids_at_every_page_size(void **state)
+{
+    (void)state;
+    for (int64_t top = 1; top <= 6; top++) {
+        struct organisation org;
+        struct task_def task;
+        organisation_init(&org, "work_item");
+        task = *org.task;
+        task.page_size = top;
+        org.task = &task;
+        fill_items(&org, 5);
+        org.azure.items[2].is_binned = true;
+        org.azure.items[3].is_hidden = true;
+        set_projects(&org);
+        organisation_walk(&org, &CENSUS);
+        assert_ended(&org);
+        assert_int_equal(org.n_rows, 4);
+        assert_row(&org, "10");
+        assert_row(&org, "11");
+        assert_row(&org, "12");
+        assert_row(&org, "14");
+        organisation_release(&org);
+    }
+}
+
+static void census_asks_for_less_when_the_query_runs_out_of_time(void **state)
+{
+    struct organisation org;
+    (void)state;
+    organisation_init(&org, "work_item");
+    fill_items(&org, 9);
+    set_projects(&org);
+    org.azure.top_max = 2;
+    organisation_walk(&org, &CENSUS);
+    assert_ended(&org);
+    assert_int_equal(org.n_rows, 9);
+    organisation_release(&org);
+}
+
+static void forget_an_answer(struct fake_azure *azure, size_t index)
+{
+    static const struct fake_reply EMPTY[] = {
+        {"POST /_apis/wit/wiql", 0, NULL, "{\"workItems\":[]}"},
+    };
+    azure->replies = index == 1 ? EMPTY : TWO_PROJECTS;
+    azure->n_replies = index == 1 ? ARRAY_SIZE(EMPTY) : ARRAY_SIZE(TWO_PROJECTS);
+}
+
+static void census_believes_an_empty_answer_only_when_it_comes_twice(void **state)
+{
+    struct organisation org;
+    struct task_def task;
+    (void)state;
+    organisation_init(&org, "work_item");
+    task = *org.task;
+    task.page_size = 2;
+    org.task = &task;
+    fill_items(&org, 5);
+    org.azure.before = forget_an_answer;
+    organisation_walk(&org, &CENSUS);
+    assert_ended(&org);
+    assert_int_equal(org.n_rows, 5);
+    organisation_release(&org);
+}
+
+static void census_refuses_ids_out_of_order(void **state)
+{
+    static const struct fake_reply REPLIES[] = {
+        {"POST /_apis/wit/wiql", 0, NULL, "{\"workItems\":[{\"id\":5},{\"id\":4}]}"},
+    };
+
+    struct organisation org;
+    (void)state;
+    organisation_init(&org, "work_item");
+    org.azure.replies = REPLIES;
+    org.azure.n_replies = ARRAY_SIZE(REPLIES);
+    organisation_walk(&org, &CENSUS);
+    assert_fails(&org, ERROR_DATA, "out of order");
+    organisation_release(&org);
+}
+
+static void census_goes_without_a_bin_that_is_too_full(void **state)
+{
+    struct organisation org;
+    (void)state;
+    organisation_init(&org, "work_item");
+    fill_items(&org, 3);
+    org.azure.items[1].is_binned = true;
+    org.azure.bin_is_too_full = true;
+    set_projects(&org);
+    organisation_walk(&org, &CENSUS);
+    assert_ended(&org);
+    assert_int_equal(org.n_rows, 2);
+    assert_int_equal(fake_azure_count(&org.azure, "GET /p-1/_apis/wit/recyclebin"), 1);
+    organisation_release(&org);
+}
+
+static void census_that_may_not_read_a_bin_is_an_error(void **state)
+{
+    static const struct fake_reply REPLIES[] = {
+        {"GET /_apis/projects?", 0, NULL,
+         "{\"count\":1,\"value\":[{\"id\":\"p-1\",\"name\":\"One\"}]}"},
+        {"GET /p-1/_apis/wit/recyclebin", 403, NULL, "{\"message\":\"no right\"}"},
+    };
+
+    struct organisation org;
+    (void)state;
+    organisation_init(&org, "work_item");
+    org.azure.replies = REPLIES;
+    org.azure.n_replies = ARRAY_SIZE(REPLIES);
+    organisation_walk(&org, &CENSUS);
+    assert_fails(&org, ERROR_DENIED, "recycle bin of project One");
+    organisation_release(&org);
+}
+
+static void given_items_are_those_that_exist(void **state)
+{
+    static const char *const KEYS[] = {"10", "11", "12", "13", "14", "99", "none"};
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct organisation org;
+        organisation_init(&org, "work_item");
+        fill_items(&org, 5);
+        org.azure.items[1].is_binned = true;
+        org.azure.items[2].is_hidden = true;
+        org.azure.nulls = i % 2 == 1;
+        org.azure.bin_is_shallow = i >= 2;
+        organisation_walk_given(&org, KEYS, ARRAY_SIZE(KEYS));
+        assert_ended(&org);
+        assert_int_equal(org.n_rows, 4);
+        assert_row(&org, "10|7|");
+        assert_row(&org, "13|7|");
+        assert_row(&org, "14|7|");
+        assert_row(&org, i >= 2 ? "11|-|" : "11|8|");
+        assert_string_equal(value_of(&org, 0, "is_deleted"), "no");
+        assert_string_equal(value_of(&org, 3, "is_deleted"), "yes");
+        organisation_release(&org);
+    }
+}
+
+static void given_items_come_in_batches_of_two_hundred(void **state)
+{
+    static char texts[450][8];
+    static struct str keys[450];
+    struct organisation org;
+    (void)state;
+    organisation_init(&org, "work_item");
+    fill_items(&org, 3);
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+        (void)snprintf(texts[i], sizeof(texts[i]), "%zu", i + 1);
+        keys[i] = str_from(texts[i]);
+    }
+    organisation_walk(
+        &org, &(struct partition){.kind = WALK_GIVEN, .keys = keys, .n_keys = ARRAY_SIZE(keys)});
+    assert_ended(&org);
+    assert_int_equal(org.n_rows, 3);
+    assert_int_equal(fake_azure_count(&org.azure, "POST /_apis/wit/workitemsbatch"), 3);
+    organisation_release(&org);
+}
+
+static void given_items_that_were_not_asked_for_are_refused(void **state)
+{
+    static const char *const BODIES[] = {
+        "{\"value\":[{\"id\":77,\"rev\":1,\"fields\":{}}]}",
+        "{\"value\":[{\"id\":10,\"rev\":1,\"fields\":{}},{\"id\":10,\"rev\":1,\"fields\":{}}]}",
+    };
+    static const char *const WORDS[] = {"not asked for", "sent twice"};
+    static const char *const KEYS[] = {"10"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(BODIES); i++) {
+        const struct fake_reply reply = {"POST /_apis/wit/workitemsbatch", 0, NULL, BODIES[i]};
+        struct organisation org;
+        organisation_init(&org, "work_item");
+        org.azure.replies = &reply;
+        org.azure.n_replies = 1;
+        organisation_walk_given(&org, KEYS, 1);
+        assert_fails(&org, ERROR_DATA, WORDS[i]);
+        organisation_release(&org);
+    }
+}
+
+static void given_revisions_are_read_one_by_one(void **state)
+{
+    static const struct fake_reply REPLIES[] = {
+        {"GET /_apis/wit/workItems/3/revisions/2?api-version=7.1", 0, NULL,
+         "{\"id\":3,\"rev\":2,\"fields\":{\"System.State\":\"Done\"},\"url\":\"u\"}"},
+    };
+    static const char *const KEYS[] = {"3:2", "3:9", "x", "4:"};
+
+    struct organisation org;
+    (void)state;
+    organisation_init(&org, "work_item_revision");
+    org.azure.replies = REPLIES;
+    org.azure.n_replies = ARRAY_SIZE(REPLIES);
+    organisation_walk_given(&org, KEYS, ARRAY_SIZE(KEYS));
+    assert_ended(&org);
+    assert_int_equal(org.n_rows, 1);
+    assert_row(&org, "3|2|");
+    organisation_release(&org);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(increments_of_work_items_are_made_from_revisions),
+        cmocka_unit_test(full_and_reconcile_take_a_census_that_is_confirmed),
+        cmocka_unit_test(census_lists_live_and_binned_ids_at_every_page_size),
+        cmocka_unit_test(census_asks_for_less_when_the_query_runs_out_of_time),
+        cmocka_unit_test(census_believes_an_empty_answer_only_when_it_comes_twice),
+        cmocka_unit_test(census_refuses_ids_out_of_order),
+        cmocka_unit_test(census_goes_without_a_bin_that_is_too_full),
+        cmocka_unit_test(census_that_may_not_read_a_bin_is_an_error),
+        cmocka_unit_test(given_items_are_those_that_exist),
+        cmocka_unit_test(given_items_come_in_batches_of_two_hundred),
+        cmocka_unit_test(given_items_that_were_not_asked_for_are_refused),
+        cmocka_unit_test(given_revisions_are_read_one_by_one),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
