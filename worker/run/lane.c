@@ -377,8 +377,8 @@ static void do_settle(struct lane_state *state, struct task_run *task)
         return;
     }
     int64_t started_us = clock_monotonic_us();
-    bool good =
-        ready_db(state, &err) && confirm_keys(state->db, board, task, &partitions, &n, &err);
+    bool good = ready_db(state, &err) && publish_collect_people(state->db, task, &err) &&
+                confirm_keys(state->db, board, task, &partitions, &n, &err);
     if (good && n > 0) {
         board_confirm(board, task, partitions, n);
         return;

@@ -142,9 +142,10 @@ static bool settle_debts(struct db *db,
            owed_clear(db, task->source->name, task->task->name, task->owed.up_to, err);
 }
 
-static bool collect_people(struct db *db, struct task_run *task, struct error *err)
+bool publish_collect_people(struct db *db, struct task_run *task, struct error *err)
 {
-    return task->task->people_of == NULL || task->plan.kind != WALK_ALL || task->staging == NULL ||
+    return task->task->people_of == NULL || task->is_confirming || task->plan.kind != WALK_ALL ||
+           task->staging == NULL ||
            derive_people(db, task->staging, task->source->name, task->origin, &task->people, err);
 }
 
@@ -182,8 +183,7 @@ static bool publish_in_transaction(struct db *db,
                                    enum task_status *ret_status,
                                    struct error *err)
 {
-    if (!check_fence(db, board->claim, false, err) || !lock_task(db, task, err) ||
-        !collect_people(db, task, err)) {
+    if (!check_fence(db, board->claim, false, err) || !lock_task(db, task, err)) {
         return false;
     }
     struct merge_request request = scope_of(board, task);

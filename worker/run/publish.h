@@ -27,6 +27,10 @@ bool publish_failure(struct db *db,
                      enum task_status status,
                      struct error *err);
 
+/* Of a walk of everything: adds the people whom landed records name (task->task->people_of) to what
+ * was staged, once, before it is asked for what is missing. Sets task->people. */
+bool publish_collect_people(struct db *db, struct task_run *task, struct error *err);
+
 /* Is there anything for publish_derived to do? */
 bool publish_has_derived(const struct board *board, const struct task_run *task);
 

@@ -45,13 +45,18 @@ struct merge_request scope_of(const struct board *board, const struct task_run *
         break;
     case WALK_CHANGES:
         /* Increments go on while deletions wait; what was owed stays owed. */
-        if (has_owed_partition(task) && (!request.hold || request.allow_mass_delete)) {
+        if (has_owed_partition(task) && (plan->hold == NULL || request.allow_mass_delete)) {
             request.deletes = MERGE_DELETE_OWED;
         }
         break;
     case WALK_GIVEN:
     case WALK_OWED:
         break;
+    }
+    /* Rows that were derived into staging must not make an empty answer look like a full one. */
+    if (!is_credible &&
+        (request.deletes == MERGE_DELETE_MISSING || request.deletes == MERGE_DELETE_UNLISTED)) {
+        request.hold = true;
     }
     return request;
 }

@@ -252,8 +252,10 @@ static void an_empty_answer_deletes_only_where_the_source_says_it_may(void **sta
     set_up(&scene);
     scene.task.counters.proven_records = 0;
     assert_false(scope_of(&scene.board, &scene.task).allow_mass_delete);
+    assert_true(scope_of(&scene.board, &scene.task).hold);
     scene.task.plan.empty_may_delete = true;
     assert_true(scope_of(&scene.board, &scene.task).allow_mass_delete);
+    assert_false(scope_of(&scene.board, &scene.task).hold);
     scene.board.allow_mass_delete = false;
     assert_false(scope_of(&scene.board, &scene.task).allow_mass_delete);
 }
@@ -278,6 +280,20 @@ static void increments_go_on_while_deletions_are_held(void **state)
     assert_true(request.hold);
 }
 
+static void a_parent_that_has_no_records_left_may_lose_them(void **state)
+{
+    (void)state;
+    static const struct partition owed[] = {{.kind = WALK_OWED}};
+    struct scene scene;
+    set_up(&scene);
+    scene.task.plan.kind = WALK_CHANGES;
+    scene.task.plan.partitions = owed;
+    scene.task.counters.proven_records = 0;
+    struct merge_request request = scope_of(&scene.board, &scene.task);
+    assert_int_equal(MERGE_DELETE_OWED, request.deletes);
+    assert_false(request.hold);
+}
+
 static void a_derived_row_needs_no_landed_parent(void **state)
 {
     (void)state;
@@ -294,6 +310,7 @@ int main(void)
         cmocka_unit_test(a_walk_deletes_what_it_vouches_for),
         cmocka_unit_test(an_empty_answer_deletes_only_where_the_source_says_it_may),
         cmocka_unit_test(increments_go_on_while_deletions_are_held),
+        cmocka_unit_test(a_parent_that_has_no_records_left_may_lose_them),
         cmocka_unit_test(a_derived_row_needs_no_landed_parent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
