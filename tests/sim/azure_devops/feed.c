@@ -226,10 +226,14 @@ static void write_row(struct azure_call *call,
     }
     buf_add_char(out, '{');
     if (!bare || !fault_names(keyless->field, STR_LITERAL("id"))) {
-        buf_addf(out, "\"id\":%lld,", (long long)r->id);
+        buf_add_c(out, "\"id\":");
+        buf_add_int(out, r->id);
+        buf_add_char(out, ',');
     }
     if (!bare || !fault_names(keyless->field, STR_LITERAL("rev"))) {
-        buf_addf(out, "\"rev\":%d,", r->rev);
+        buf_add_c(out, "\"rev\":");
+        buf_add_int(out, r->rev);
+        buf_add_char(out, ',');
     }
     azure_write_fields(call, r, &query->selection, &style, out);
     buf_add_char(out, '}');

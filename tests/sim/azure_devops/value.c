@@ -138,8 +138,11 @@ static struct azure_value title(const struct azure_revision *r, struct buf *scra
     if (r->title != NULL) {
         return text(r->title);
     }
-    buf_addf(scratch, "%s %s #%lld", subjects[r->hash >> 5 & 7], events[r->hash >> 8 & 7],
-             (long long)r->id);
+    buf_add_c(scratch, subjects[r->hash >> 5 & 7]);
+    buf_add_char(scratch, ' ');
+    buf_add_c(scratch, events[r->hash >> 8 & 7]);
+    buf_add_c(scratch, " #");
+    buf_add_int(scratch, r->id);
     if (r->rev >= 4 && (r->hash >> 12 & 3) == 0) {
         buf_add_c(scratch, " (again)");
     }
@@ -157,7 +160,8 @@ static struct azure_value tags(const struct azure_revision *r, struct buf *scrat
     set |= r->rev >= 3 ? 1U : 0U;
     for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
         if ((set >> i & 1U) != 0) {
-            buf_addf(scratch, "%s%s", scratch->len > 0 ? "; " : "", names[i]);
+            buf_add_c(scratch, scratch->len > 0 ? "; " : "");
+            buf_add_c(scratch, names[i]);
         }
     }
     return built(scratch);
