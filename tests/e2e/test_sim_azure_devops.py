@@ -454,6 +454,12 @@ class Strictness(SimTest):
         expired = self.sim.request("GET", path, {**SUPPRESS, **pat("foz-expired-pat")})
         self.assertIn("has expired", urllib.parse.unquote(expired.headers["X-TFS-ServiceError"]))
 
+    def test_an_organisation_with_public_projects_knows_anybody(self):
+        self.sim.fault("public_organisation")
+        who = self.sim.get("_apis/connectionData", version="7.1-preview", headers=pat("wrong"))
+        self.assertTrue(who["authenticatedUser"]["id"].startswith("aaaaaaaa-aaaa"))
+        self.assertEqual("foz@fabrikam.example", self.sim.get("_apis/connectionData", version="7.1-preview")["authenticatedUser"]["properties"]["Account"]["$value"])
+
     def test_versions(self):
         for version, status in (("7.1", 200), ("5.0", 200), ("7.1-preview.4", 200), ("7.2", 400), ("7.2-preview.4", 200), ("8.0", 400), ("seven", 400)):
             with self.subTest(version):
@@ -808,6 +814,13 @@ class Mutations(SimTest):
         self.assertEqual([], self.news())
         self.sim.control(rename_identity={"identity": "user003@fabrikam.example", "display": "Another Name"})
         self.assertIn("Another Name", [row["display_name"] for row in self.sim.truth("identities")])
+
+    def test_a_deleted_project_takes_its_items_along(self):
+        items = [row["id"] for row in self.sim.truth("work_items") if row["System.TeamProject"] == "Operations"]
+        self.sim.control(delete_project={"project": "Operations"})
+        self.assertEqual(404, self.sim.api("_apis/projects/Operations").status)
+        left = {row["id"] for row in self.sim.wiql("").json()["workItems"]} | {row["id"] for row in self.sim.walk()[0]}
+        self.assertEqual(set(), left & set(items))
 
     def test_mistakes_are_told(self):
         for operation in ({"update": {"id": 999999}}, {"create": {"type": "No"}}, {"update": {"id": 1, "set": {"No.Such": 1}}}, {"move": {"id": 1, "project": "No"}}, {"add_link": {"source": 1}}, {"burst": {}}):

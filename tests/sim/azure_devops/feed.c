@@ -186,7 +186,13 @@ static bool read_query(struct azure_call *call, struct feed_query *query)
 bool azure_hidden(const struct azure_call *call, int64_t id)
 {
     const struct fault *fault = azure_struck(call, FAULT_acl_rows);
+    struct azure_revision latest;
 
+    /* A deleted project takes its work items along. */
+    if (call->azure->world.any_deleted && azure_revision_get(&call->azure->items, id, 0, &latest) &&
+        call->azure->world.projects[latest.project].deleted) {
+        return true;
+    }
     return fault != NULL && id % (fault->every > 0 ? fault->every : 1) == 0;
 }
 

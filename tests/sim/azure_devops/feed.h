@@ -14,7 +14,7 @@ void azure_write_batch_end(struct azure_call *call,
                            const char *token,
                            bool last);
 void azure_answer_links(struct azure_call *call); /* feed_links.c */
-/* The account may not see this item, by fault. */
+/* The account does not see this item: by fault, or because its project was deleted. */
 bool azure_hidden(const struct azure_call *call, int64_t id);
 
 /* workitems.c */

@@ -20,17 +20,28 @@ static void write_connected(struct azure_call *call, const char *name)
     const struct azure_person *p = &call->azure->world.people[call->account->person];
     struct buf *out = &call->reply->body;
 
+    if (call->account->anonymous) {
+        buf_addf(
+            out,
+            "\"%s\":{\"id\":\"aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa\",\"descriptor\":"
+            "\"System:PublicAccess;aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa\","
+            "\"subjectDescriptor\":\"unauth.YWFhYWFhYWEtYWFhYS1hYWFhLWFhYWEtYWFhYWFhYWFhYWFh\","
+            "\"providerDisplayName\":\"Anonymous\",\"isActive\":true,\"properties\":{},"
+            "\"resourceVersion\":2,\"metaTypeId\":0}",
+            name);
+        return;
+    }
     buf_addf(out,
-             "\"%s\":{\"id\":\"%s\",\"descriptor\":\"Microsoft.IdentityModel.Claims."
-             "ClaimsIdentity;" TENANT
-             "\\\\%s\",\"subjectDescriptor\":\"%s\",\"providerDisplayName\":",
+             "\"%s\":{\"id\":\"%s\",\"descriptor\":"
+             "\"Microsoft.IdentityModel.Claims.ClaimsIdentity;" TENANT "\\\\%s\","
+             "\"subjectDescriptor\":\"%s\",\"providerDisplayName\":",
              name, p->vsid, p->unique, p->descriptor);
     buf_add_json_string(out, str_from(p->display));
     buf_add_c(out, ",\"customDisplayName\":");
     buf_add_json_string(out, str_from(p->display));
     buf_addf(out,
-             ",\"isActive\":true,\"properties\":{\"Account\":{\"$type\":\"System.String\",\"$"
-             "value\":\"%s\"}},\"resourceVersion\":2,\"metaTypeId\":0}",
+             ",\"isActive\":true,\"properties\":{\"Account\":{\"$type\":\"System.String\","
+             "\"$value\":\"%s\"}},\"resourceVersion\":2,\"metaTypeId\":0}",
              p->unique);
 }
 

@@ -55,6 +55,7 @@ change_project(struct mutation *m, const char *verb, const struct json *what, st
     }
     if (strcmp(verb, "delete_project") == 0) {
         project->deleted = true;
+        m->azure->world.any_deleted = true;
     } else if (strcmp(verb, "change_process") == 0) {
         int process;
 

@@ -43,7 +43,8 @@ struct azure_account {
     const char *pat, *bearer; /* one of the two */
     int person;
     bool expired;
-    bool narrow; /* only work items and projects */
+    bool narrow;    /* only work items and projects */
+    bool anonymous; /* of an organisation with public projects */
 };
 
 struct azure_call {

@@ -85,6 +85,7 @@ struct azure_world {
     int n_processes;
     struct azure_project projects[AZURE_PROJECTS_MAX];
     int n_projects, n_born_projects;
+    bool any_deleted; /* a project with work items was */
     struct azure_node *nodes;
     int n_nodes;
     struct azure_person *people;
