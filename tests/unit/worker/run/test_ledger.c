@@ -6,160 +6,160 @@
 
 /* What a task's numbers must add up to, and what its publishing may touch. */
 
+static const struct {
+    const char *claim;
+    enum walk_kind kind;
+    struct task_counters counters;
+    struct merge_result merged;
+    struct merge_result derived;
+    int64_t people;
+    int64_t asked_keys;
+    int64_t read; /* -1: a bug */
+    int64_t inserted;
+    int64_t unchanged;
+} sums[] = {
+    {.claim = "nothing"},
+    {.claim = "everything there is",
+     .kind = WALK_ALL,
+     .counters = {.proven_records = 10, .rows_sent = 9, .rejects = 1},
+     .merged = {.staged = 9,
+                .inserted = 1,
+                .updated = 2,
+                .unchanged = 3,
+                .duplicates = 1,
+                .foreign = 2,
+                .rejected = 1},
+     .read = 7,
+     .inserted = 1,
+     .unchanged = 3},
+    {.claim = "a row that was sent and not proven",
+     .kind = WALK_ALL,
+     .counters = {.proven_records = 9, .rows_sent = 10},
+     .merged = {.staged = 10, .inserted = 10},
+     .read = -1},
+    {.claim = "a row that was proven and not sent",
+     .kind = WALK_CHANGES,
+     .counters = {.proven_records = 10, .rows_sent = 9},
+     .merged = {.staged = 9, .inserted = 9},
+     .read = -1},
+    {.claim = "a row that was lost on its way to staging",
+     .kind = WALK_CHANGES,
+     .counters = {.proven_records = 10, .rows_sent = 10},
+     .merged = {.staged = 9, .inserted = 9},
+     .read = -1},
+    {.claim = "a row that staging held and nobody settled",
+     .kind = WALK_WINDOW,
+     .counters = {.proven_records = 10, .rows_sent = 10},
+     .merged = {.staged = 10, .inserted = 9},
+     .read = -1},
+    {.claim = "a foreign row that was counted twice",
+     .kind = WALK_CHANGES,
+     .counters = {.proven_records = 2, .rows_sent = 2},
+     .merged = {.staged = 2, .inserted = 2, .foreign = 1},
+     .read = -1},
+    {.claim = "a reject that nobody sent",
+     .kind = WALK_CHANGES,
+     .counters = {.proven_records = 1, .rows_sent = 1},
+     .merged = {.staged = 1, .inserted = 1, .rejected = 1},
+     .read = -1},
+    {.claim = "people whom nobody sent count as read",
+     .kind = WALK_ALL,
+     .counters = {.proven_records = 3, .rows_sent = 3},
+     .merged = {.staged = 5, .inserted = 4, .unchanged = 1},
+     .people = 2,
+     .read = 5,
+     .inserted = 4,
+     .unchanged = 1},
+    {.claim = "people who were lost",
+     .kind = WALK_ALL,
+     .counters = {.proven_records = 3, .rows_sent = 3},
+     .merged = {.staged = 4, .inserted = 4},
+     .people = 2,
+     .read = -1},
+    {.claim = "rows that were derived before are added",
+     .kind = WALK_CHANGES,
+     .counters = {.proven_records = 1, .rows_sent = 1},
+     .merged = {.staged = 1, .updated = 1},
+     .derived = {.inserted = 4, .updated = 2, .unchanged = 3},
+     .read = 10,
+     .inserted = 4,
+     .unchanged = 3},
+    {.claim = "a census without a difference",
+     .kind = WALK_KEYS,
+     .counters = {.proven_records = 100, .keys_sent = 100},
+     .read = 100,
+     .unchanged = 100},
+    {.claim = "a census, what differed and what was rejected of it",
+     .kind = WALK_KEYS,
+     .counters = {.proven_records = 104, .keys_sent = 100, .rows_sent = 3, .rejects = 1},
+     .merged = {.staged = 3, .inserted = 1, .updated = 1, .unchanged = 1, .rejected = 1},
+     .asked_keys = 4,
+     .read = 100,
+     .inserted = 1,
+     .unchanged = 97},
+    {.claim = "keys that vanished between census and reading do not count",
+     .kind = WALK_KEYS,
+     .counters = {.proven_records = 102, .keys_sent = 100, .rows_sent = 2},
+     .merged = {.staged = 2, .inserted = 2},
+     .asked_keys = 5,
+     .read = 97,
+     .inserted = 2,
+     .unchanged = 95},
+    {.claim = "keys that were asked for and are gone are no keys of the census",
+     .kind = WALK_KEYS,
+     .counters = {.proven_records = 102, .keys_sent = 100, .rows_sent = 2},
+     .merged = {.staged = 2, .inserted = 2, .deleted = 3},
+     .asked_keys = 5,
+     .read = 100,
+     .inserted = 2,
+     .unchanged = 98},
+    {.claim = "what was derived hides no key that vanished",
+     .kind = WALK_KEYS,
+     .counters = {.proven_records = 101, .keys_sent = 100, .rows_sent = 1},
+     .merged = {.staged = 1, .inserted = 1},
+     .derived = {.inserted = 7, .updated = 1},
+     .asked_keys = 4,
+     .read = 97,
+     .inserted = 8,
+     .unchanged = 88},
+    {.claim = "more was derived than the census lists",
+     .kind = WALK_KEYS,
+     .counters = {.proven_records = 2, .keys_sent = 2},
+     .derived = {.inserted = 5},
+     .read = 5,
+     .inserted = 5},
+    {.claim = "a key that was proven and not staged",
+     .kind = WALK_KEYS,
+     .counters = {.proven_records = 100, .keys_sent = 99},
+     .read = -1},
+};
+
 static void a_ledger_adds_up_or_is_a_bug(void **state)
 {
     (void)state;
 
-    const struct {
-        const char *claim;
-        enum walk_kind kind;
-        struct task_counters counters;
-        struct merge_result merged;
-        struct merge_result derived;
-        int64_t people;
-        int64_t asked_keys;
-        int64_t read; /* -1: a bug */
-        int64_t inserted;
-        int64_t unchanged;
-    } cases[] = {
-        {.claim = "nothing"},
-        {.claim = "everything there is",
-         .kind = WALK_ALL,
-         .counters = {.proven_records = 10, .rows_sent = 9, .rejects = 1},
-         .merged = {.staged = 9,
-                    .inserted = 1,
-                    .updated = 2,
-                    .unchanged = 3,
-                    .duplicates = 1,
-                    .foreign = 2,
-                    .rejected = 1},
-         .read = 7,
-         .inserted = 1,
-         .unchanged = 3},
-        {.claim = "a row that was sent and not proven",
-         .kind = WALK_ALL,
-         .counters = {.proven_records = 9, .rows_sent = 10},
-         .merged = {.staged = 10, .inserted = 10},
-         .read = -1},
-        {.claim = "a row that was proven and not sent",
-         .kind = WALK_CHANGES,
-         .counters = {.proven_records = 10, .rows_sent = 9},
-         .merged = {.staged = 9, .inserted = 9},
-         .read = -1},
-        {.claim = "a row that was lost on its way to staging",
-         .kind = WALK_CHANGES,
-         .counters = {.proven_records = 10, .rows_sent = 10},
-         .merged = {.staged = 9, .inserted = 9},
-         .read = -1},
-        {.claim = "a row that staging held and nobody settled",
-         .kind = WALK_WINDOW,
-         .counters = {.proven_records = 10, .rows_sent = 10},
-         .merged = {.staged = 10, .inserted = 9},
-         .read = -1},
-        {.claim = "a foreign row that was counted twice",
-         .kind = WALK_CHANGES,
-         .counters = {.proven_records = 2, .rows_sent = 2},
-         .merged = {.staged = 2, .inserted = 2, .foreign = 1},
-         .read = -1},
-        {.claim = "a reject that nobody sent",
-         .kind = WALK_CHANGES,
-         .counters = {.proven_records = 1, .rows_sent = 1},
-         .merged = {.staged = 1, .inserted = 1, .rejected = 1},
-         .read = -1},
-        {.claim = "people whom nobody sent count as read",
-         .kind = WALK_ALL,
-         .counters = {.proven_records = 3, .rows_sent = 3},
-         .merged = {.staged = 5, .inserted = 4, .unchanged = 1},
-         .people = 2,
-         .read = 5,
-         .inserted = 4,
-         .unchanged = 1},
-        {.claim = "people who were lost",
-         .kind = WALK_ALL,
-         .counters = {.proven_records = 3, .rows_sent = 3},
-         .merged = {.staged = 4, .inserted = 4},
-         .people = 2,
-         .read = -1},
-        {.claim = "rows that were derived before are added",
-         .kind = WALK_CHANGES,
-         .counters = {.proven_records = 1, .rows_sent = 1},
-         .merged = {.staged = 1, .updated = 1},
-         .derived = {.inserted = 4, .updated = 2, .unchanged = 3},
-         .read = 10,
-         .inserted = 4,
-         .unchanged = 3},
-        {.claim = "a census without a difference",
-         .kind = WALK_KEYS,
-         .counters = {.proven_records = 100, .keys_sent = 100},
-         .read = 100,
-         .unchanged = 100},
-        {.claim = "a census, what differed and what was rejected of it",
-         .kind = WALK_KEYS,
-         .counters = {.proven_records = 104, .keys_sent = 100, .rows_sent = 3, .rejects = 1},
-         .merged = {.staged = 3, .inserted = 1, .updated = 1, .unchanged = 1, .rejected = 1},
-         .asked_keys = 4,
-         .read = 100,
-         .inserted = 1,
-         .unchanged = 97},
-        {.claim = "keys that vanished between census and reading do not count",
-         .kind = WALK_KEYS,
-         .counters = {.proven_records = 102, .keys_sent = 100, .rows_sent = 2},
-         .merged = {.staged = 2, .inserted = 2},
-         .asked_keys = 5,
-         .read = 97,
-         .inserted = 2,
-         .unchanged = 95},
-        {.claim = "keys that were asked for and are gone are no keys of the census",
-         .kind = WALK_KEYS,
-         .counters = {.proven_records = 102, .keys_sent = 100, .rows_sent = 2},
-         .merged = {.staged = 2, .inserted = 2, .deleted = 3},
-         .asked_keys = 5,
-         .read = 100,
-         .inserted = 2,
-         .unchanged = 98},
-        {.claim = "what was derived hides no key that vanished",
-         .kind = WALK_KEYS,
-         .counters = {.proven_records = 101, .keys_sent = 100, .rows_sent = 1},
-         .merged = {.staged = 1, .inserted = 1},
-         .derived = {.inserted = 7, .updated = 1},
-         .asked_keys = 4,
-         .read = 97,
-         .inserted = 8,
-         .unchanged = 88},
-        {.claim = "more was derived than the census lists",
-         .kind = WALK_KEYS,
-         .counters = {.proven_records = 2, .keys_sent = 2},
-         .derived = {.inserted = 5},
-         .read = 5,
-         .inserted = 5},
-        {.claim = "a key that was proven and not staged",
-         .kind = WALK_KEYS,
-         .counters = {.proven_records = 100, .keys_sent = 99},
-         .read = -1},
-    };
-
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        struct task_run task = {.plan = {.kind = cases[i].kind},
-                                .counters = cases[i].counters,
-                                .merged = cases[i].merged,
-                                .derived = cases[i].derived,
-                                .people = cases[i].people,
-                                .asked_keys = cases[i].asked_keys};
+    for (size_t i = 0; i < ARRAY_SIZE(sums); i++) {
+        struct task_run task = {.plan = {.kind = sums[i].kind},
+                                .counters = sums[i].counters,
+                                .merged = sums[i].merged,
+                                .derived = sums[i].derived,
+                                .people = sums[i].people,
+                                .asked_keys = sums[i].asked_keys};
         struct error err = ERROR_INIT;
         bool balanced = ledger_balance(&task, &err);
-        if (balanced != (cases[i].read >= 0) || (!balanced && err.code != ERROR_BUG)) {
-            fail_msg("%s: %s", cases[i].claim, err.msg);
+        if (balanced != (sums[i].read >= 0) || (!balanced && err.code != ERROR_BUG)) {
+            fail_msg("%s: %s", sums[i].claim, err.msg);
         }
         if (balanced &&
-            (task.records_read != cases[i].read || task.merged.inserted != cases[i].inserted ||
-             task.merged.unchanged != cases[i].unchanged)) {
-            fail_msg("%s: read %d, inserted %d, unchanged %d", cases[i].claim,
+            (task.records_read != sums[i].read || task.merged.inserted != sums[i].inserted ||
+             task.merged.unchanged != sums[i].unchanged)) {
+            fail_msg("%s: read %d, inserted %d, unchanged %d", sums[i].claim,
                      (int)task.records_read, (int)task.merged.inserted, (int)task.merged.unchanged);
         }
         const struct merge_result *merged = &task.merged;
         if (balanced && task.records_read != merged->inserted + merged->updated +
                                                  merged->unchanged + merged->rejected) {
-            fail_msg("%s: what was read is not what became of it", cases[i].claim);
+            fail_msg("%s: what was read is not what became of it", sums[i].claim);
         }
     }
 }
