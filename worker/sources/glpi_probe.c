@@ -68,7 +68,7 @@ bool glpi_probe_newest(struct glpi_session *session,
     (void)glpi_content_range(http_response_header(&response, "Content-Range"), &start, &end,
                              &newest.total);
     newest.has_row = row != NULL;
-    if (json_kind(root) != JSON_KIND_ARRAY || json_size(root) > 1 ||
+    if (json_kind(root) != JSON_KIND_ARRAY ||
         (row != NULL && !read_number(json_find(row, key), &newest.id))) {
         return error_set(err, ERROR_DATA,
                          "%s: GLPI does not answer a list of one record with an %s", task->table,

@@ -20,7 +20,7 @@
 
 /* Records named by the log alone: each costs a request, and to an account that sees little most of
  * them are out of sight. */
-#define NAMED_REQUESTS_MAX 1000
+#define NAMED_REQUESTS_MAX 300
 
 /* A window's upper end may lie in an hour that comes twice: its rows are looked for from here. */
 #define WINDOW_MARGIN_US (2 * US_PER_H)
@@ -63,6 +63,7 @@ struct walk *glpi_walk_open(void *session,
     walk->page_size_max = task->page_size > 0 ? task->page_size : GLPI_PAGE_SIZE_DEFAULT;
     walk->page_size_max = walk->page_size_max > 2 ? walk->page_size_max : 2;
     walk->page_size = walk->page_size_max;
+    walk->page_ids = xcalloc((size_t)walk->page_size_max, sizeof(*walk->page_ids));
     walk->floor_id = INT64_MIN;
     buf_init(&walk->url, URL_MAX_BYTES);
     (void)glpi_filter_parse(task, &walk->filter, &walk->filter_error); /* said by fetch */
@@ -81,6 +82,7 @@ void glpi_walk_close(struct walk *walk)
         glpi_reader_free(walk->reader);
         buf_release(&walk->url);
         xfree(walk->seen);
+        xfree(walk->page_ids);
         xfree(walk);
     }
 }

@@ -38,6 +38,7 @@ struct walk {
 
     int64_t page_size;
     int64_t page_size_max;
+    int64_t *page_ids; /* of the page being read: page_size_max of them */
     int good_pages;
     int shrinks; /* halvings since the last good page */
     bool finished;
