@@ -9,4 +9,5 @@ int command_check(const struct args *args);
 int command_load(const struct args *args);
 int command_run(const struct args *args);
 int command_status(const struct args *args);
+int command_rebuild(const struct args *args);
 int command_dead_letters(const struct args *args);

@@ -6,6 +6,7 @@
 #include "common/io/crypto.h"
 #include "schema/embedded.h"
 #include "worker/load/landed.h"
+#include "worker/load/project.h"
 
 #define PLAN_MAX        ((size_t)1024 * 1024)
 #define OLDEST_SERVER   130000
@@ -197,7 +198,7 @@ apply_projection(struct migration *migration, const struct embedded *file, struc
 
 /* Later files build on earlier ones, so one change replaces them all, and so does any change of
  * the tables below. */
-static bool apply_projections(struct migration *migration, struct error *err)
+static bool apply_projections(struct migration *migration, bool *ret_renewed, struct error *err)
 {
     bool exists = false;
     if (!table_exists(migration->db, "ops.projection", &exists, err)) {
@@ -211,10 +212,10 @@ static bool apply_projections(struct migration *migration, struct error *err)
             return false;
         }
     }
-    bool stale = migration->n_steps > 0;
     for (size_t i = 0; i < embedded_projections_count; i++) {
-        stale = stale || !projection_is_current(applied, &embedded_projections[i]);
+        *ret_renewed = *ret_renewed || !projection_is_current(applied, &embedded_projections[i]);
     }
+    bool stale = *ret_renewed || migration->n_steps > 0;
     for (size_t i = 0; stale && i < embedded_projections_count; i++) {
         if (!apply_projection(migration, &embedded_projections[i], err)) {
             return false;
@@ -225,8 +226,10 @@ static bool apply_projections(struct migration *migration, struct error *err)
 
 static bool migrate_all(struct migration *migration, const struct config *config, struct error *err)
 {
+    bool renewed = false;
     return check_server(migration->db, err) && apply_migrations(migration, err) &&
-           landed_migrate(migration, config, err) && apply_projections(migration, err);
+           landed_migrate(migration, config, err) && apply_projections(migration, &renewed, err) &&
+           project_migrate(migration, config, renewed, err);
 }
 
 bool migrate_run(

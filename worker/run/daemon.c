@@ -13,6 +13,7 @@
 #include "worker/run/hub.h"
 #include "worker/run/load_run.h"
 #include "worker/run/policy.h"
+#include "worker/run/tick.h"
 
 #define LOOK_AGAIN_US (2 * US_PER_S)
 #define RECONNECT_US  US_PER_S
@@ -29,7 +30,8 @@ struct daemon {
     struct stop *stop;
     struct signals *signals;
     char worker[160];
-    struct db *db;  /* the claimer; becomes the owner's connection of what it claims */
+    struct db *db; /* the claimer; becomes the owner's connection of what it claims */
+    int64_t next_tick_us;
     bool sweep_due; /* at the start and after a loss: staging of runs that ended meanwhile */
     struct mutex mutex;
     struct generation *generation; /* the present one */
@@ -227,7 +229,7 @@ static bool serve_once(struct daemon *daemon, int64_t *next_tend_us, struct erro
         }
         *next_tend_us = clock_monotonic_us() + LOOK_AGAIN_US;
     }
-    return claim_all(daemon, &full, err) &&
+    return claim_all(daemon, &full, err) && tick_when_due(daemon->db, &daemon->next_tick_us, err) &&
            db_wait_notify(daemon->db,
                           clock_monotonic_us() + (full ? 100 * US_PER_MS : LOOK_AGAIN_US),
                           signals_fd(daemon->signals), &notified, err);

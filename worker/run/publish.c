@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "worker/load/derive.h"
 #include "worker/load/owed.h"
+#include "worker/load/project.h"
 #include "worker/run/ledger.h"
 #include "worker/run/param.h"
 #include "worker/run/scope.h"
@@ -155,6 +156,19 @@ static bool lock_task(struct db *db, const struct task_run *task, struct error *
                       DB_PARAMS(task->source->name, task->task->name), NULL, err);
 }
 
+/* A column that tells when a row was last seen moves in unchanged rows too. */
+static bool refresh_core(struct db *db,
+                         const struct board *board,
+                         const struct task_run *task,
+                         const struct merge_result *merged,
+                         struct error *err)
+{
+    bool changed = merged->inserted + merged->updated + merged->deleted > 0 ||
+                   (merged->staged > 0 && task->task->last_seen_column != NULL);
+    return !changed || project_refresh(db, task->source, task->task->name, board->claim->id,
+                                       board->claim->trace_id, err);
+}
+
 static bool publish_rows(struct db *db,
                          struct board *board,
                          struct task_run *task,
@@ -170,7 +184,8 @@ static bool publish_rows(struct db *db,
         return true;
     }
     if ((task->staging != NULL && !record_debts(db, board, task, request, err)) ||
-        !settle_debts(db, task, request, err) || !ledger_balance(task, err)) {
+        !settle_debts(db, task, request, err) || !ledger_balance(task, err) ||
+        !refresh_core(db, board, task, &task->merged, err)) {
         return false;
     }
     *ret_status = ledger_explain(board, task);
@@ -285,6 +300,7 @@ static bool derive_in_transaction(
                          NULL, err) &&
            merge_apply(db, &request, &task->derived, err) &&
            record_debts(db, board, task, &request, err) &&
+           refresh_core(db, board, task, &task->derived, err) &&
            owed_clear(db, task->source->name, task->task->name, task->owed.up_to, err) &&
            write_version(db, task, &task->derived, err) && check_fence(db, board->claim, true, err);
 }

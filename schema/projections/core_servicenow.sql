@@ -1,0 +1,129 @@
+-- Tickets, people and SLA breaches from ServiceNow's tables. docs/MODEL.md explains the columns.
+
+DO $do$
+BEGIN
+  IF to_regclass('servicenow.incident') IS NULL OR to_regclass('servicenow.incident_sla') IS NULL
+     OR to_regclass('servicenow.groups') IS NULL OR to_regclass('servicenow.sys_user') IS NULL THEN
+    RETURN;
+  END IF;
+  DROP VIEW IF EXISTS core.servicenow_ticket, core.servicenow_created, core.servicenow_person;
+
+  CREATE VIEW core.servicenow_ticket AS
+  SELECT i.source || ':' || i.sys_id AS ticket_id,
+         i.source,
+         'servicenow'::text AS source_type,
+         i.sys_id AS external_id,
+         i.number,
+         'incident'::text AS kind,
+         i.short_description AS title,
+         coalesce(st.mapped, 'unmapped') AS status,
+         i.state::text AS status_raw,
+         coalesce(pr.mapped::smallint, CASE WHEN i.priority BETWEEN 1 AND 5 THEN i.priority::smallint END) AS priority,
+         g.name AS queue,
+         i.category,
+         c.name AS requester,
+         a.technician_id AS assignee_id,
+         g.name AS team,
+         i.opened_at,
+         i.sys_updated_on AS updated_at,
+         i.resolved_at,
+         i.closed_at,
+         r.technician_id AS resolved_by_id,
+         s.due_at AS sla_due_at,
+         i.reopen_count,
+         src.url || '/incident.do?sys_id=' || i.sys_id AS url,
+         NULL::timestamptz AS deleted_at,
+         coalesce(i.etl_execution_id, 0) AS etl_execution_id,
+         CASE WHEN s.n > 0 THEN NOT s.breached WHEN st.mapped = 'closed' THEN i.made_sla END AS sla_met,
+         coalesce(s.waits, false) AS sla_waits,
+         s.done_at AS sla_done_at,
+         NULL::timestamptz AS sla_own_due_at,
+         NULL::timestamptz AS sla_owned_at,
+         NULL::bigint AS sla_owned_after_s,
+         i.assigned_to AS assignee_key,
+         i.resolved_by AS resolver_key,
+         i.assignment_group AS queue_key,
+         i.caller_id AS requester_key,
+         coalesce(i.opened_at, i.sys_created_on) AS created_at,
+         i.sys_id AS key
+    FROM servicenow.incident i
+    LEFT JOIN core.source src ON src.source = i.source
+    LEFT JOIN core.mapping st ON st.source_type = 'servicenow' AND st.kind = 'status' AND st.raw = i.state::text
+    LEFT JOIN core.mapping pr ON pr.source_type = 'servicenow' AND pr.kind = 'priority' AND pr.raw = i.priority::text
+    LEFT JOIN servicenow.groups g ON g.source = i.source AND g.sys_id = i.assignment_group
+    LEFT JOIN core.technician_identity a ON a.source = i.source AND a.external_id = i.assigned_to
+    LEFT JOIN core.technician_identity r ON r.source = i.source AND r.external_id = i.resolved_by
+    LEFT JOIN core.technician_identity c ON c.source = i.source AND c.external_id = i.caller_id
+    -- The clock that breached first; else the next to run out; else, all being stopped, the last.
+    LEFT JOIN LATERAL (
+      SELECT count(*) AS n,
+             coalesce(bool_or(l.has_breached), false) AS breached,
+             coalesce(min(l.planned_end_time) FILTER (WHERE l.has_breached),
+                      min(l.planned_end_time) FILTER (WHERE l.active AND l.stage IS DISTINCT FROM 'paused'),
+                      min(l.planned_end_time) FILTER (WHERE l.active),
+                      max(l.planned_end_time)) AS due_at,
+             bool_and(coalesce(l.stage = 'paused', false)) FILTER (WHERE l.active) AS waits,
+             CASE WHEN NOT coalesce(bool_or(l.active), false)
+                  THEN coalesce(max(l.end_time), max(l.sys_updated_on)) END AS done_at
+        FROM servicenow.incident_sla l WHERE l.source = i.source AND l.task = i.sys_id) s ON true;
+
+  CREATE VIEW core.servicenow_created AS
+  SELECT source, source || ':' || sys_id AS ticket_id, number, 'incident'::text AS kind, short_description AS title,
+         coalesce(opened_at, sys_created_on) AS created_at, sys_updated_on AS updated_at
+    FROM servicenow.incident;
+
+  CREATE VIEW core.servicenow_person AS
+  SELECT u.source, u.sys_id AS external_id,
+         core.technician_id(u.source, u.sys_id, core.email(u.email)) AS technician_id,
+         coalesce(u.name, nullif(concat_ws(' ', u.first_name, u.last_name), ''), u.user_name) AS name,
+         core.email(u.email) AS email, NULL::text AS team, u.sys_id AS key
+    FROM servicenow.sys_user u;
+END
+$do$;
+
+CREATE OR REPLACE FUNCTION core.servicenow_touch(p_source text, p_task text) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+  IF p_task = 'incident' THEN
+    INSERT INTO pg_temp.touched SELECT d.sys_id FROM pg_temp.delta d ON CONFLICT DO NOTHING;
+  ELSIF p_task = 'incident_sla' THEN
+    INSERT INTO pg_temp.touched
+    SELECT d.etl_ticket FROM pg_temp.delta d WHERE d.etl_ticket IS NOT NULL
+    UNION
+    SELECT l.task FROM pg_temp.delta d JOIN servicenow.incident_sla l ON l.source = p_source AND l.sys_id = d.sys_id
+     WHERE l.task IS NOT NULL
+    ON CONFLICT DO NOTHING;
+  ELSIF p_task = 'groups' THEN
+    INSERT INTO pg_temp.touched
+    SELECT t.external_id FROM core.ticket t
+      JOIN pg_temp.delta d ON d.sys_id = t.queue_key
+      LEFT JOIN servicenow.groups g ON g.source = p_source AND g.sys_id = d.sys_id
+     WHERE t.ticket_id >= p_source || ':' AND t.ticket_id < p_source || ';' AND t.queue IS DISTINCT FROM g.name
+    ON CONFLICT DO NOTHING;
+  END IF;
+END
+$$;
+
+-- ServiceNow says itself which SLA was breached, and when its time was over.
+CREATE OR REPLACE FUNCTION core.servicenow_history(
+  p_source text, p_task text, p_all boolean, p_execution bigint, p_trace text) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT p_all AND p_task <> 'incident_sla' THEN
+    RETURN;
+  END IF;
+  EXECUTE format($q$
+    INSERT INTO core.ticket_event (event_id, ticket_id, type, occurred_at, execution_id, trace_id, payload)
+    SELECT CASE WHEN l.planned_end_time IS NULL
+                THEN core.event_id($1 || ':' || l.task, 'TicketSlaBreachedV1', l.sys_id)
+                ELSE core.event_id($1 || ':' || l.task, 'TicketSlaBreachedV1', l.planned_end_time::text) END,
+           $1 || ':' || l.task, 'TicketSlaBreachedV1',
+           coalesce(l.planned_end_time, l.sys_updated_on, now()), $2, $3,
+           jsonb_build_object('clock', 'sla', 'due_at', l.planned_end_time, 'sla', l.sla)
+      FROM servicenow.incident_sla l
+     WHERE l.source = $1 AND l.has_breached AND l.task IS NOT NULL %s
+    ON CONFLICT DO NOTHING
+    $q$, CASE WHEN NOT p_all THEN 'AND l.sys_id IN (SELECT d.sys_id FROM pg_temp.delta d WHERE d.kind <> ''d'')' END)
+    USING p_source, p_execution, p_trace;
+END
+$$;

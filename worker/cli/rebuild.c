@@ -1,0 +1,38 @@
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "worker/cli/commands.h"
+#include "worker/cli/session.h"
+#include "worker/load/project.h"
+
+static void print_totals(const struct project_totals *totals, bool as_json)
+{
+    printf(as_json ? "{\"tickets\":%" PRId64 ",\"changed\":%" PRId64 ",\"technicians\":%" PRId64
+                     ",\"events\":%" PRId64 "}\n"
+                   : "tickets      %" PRId64 "\nchanged      %" PRId64 "\ntechnicians  %" PRId64
+                     "\nnew events   %" PRId64 "\n",
+           totals->tickets, totals->changed, totals->technicians, totals->events);
+}
+
+int command_rebuild(const struct args *args)
+{
+    struct config config;
+    int failed = session_config(args, &config);
+    if (failed != 0) {
+        return failed;
+    }
+    struct db *db = NULL;
+    failed = session_database(&config, true, &db);
+    if (failed == 0) {
+        struct project_totals totals;
+        struct error err = ERROR_INIT;
+        if (project_rebuild(db, &config, &totals, &err)) {
+            print_totals(&totals, args->json);
+        } else {
+            failed = session_fail(&err);
+        }
+    }
+    db_close(db);
+    config_release(&config);
+    return failed;
+}
