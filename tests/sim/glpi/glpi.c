@@ -175,6 +175,9 @@ static void answer(void *self, const struct request *request, struct reply *repl
     call->request = request;
     call->reply = reply;
     call->now_s = sim_clock_now_us(call->glpi->clock) / US_PER_S;
+    mutex_lock(&call->glpi->small);
+    memcpy(call->origin, call->glpi->origin, sizeof(call->origin));
+    mutex_unlock(&call->glpi->small);
     glpi_catch_up(call->glpi);
     read_modes(call);
     for (size_t i = 0; i < (call->look.version11 ? 2 : 1); i++) {
@@ -259,6 +262,7 @@ static void set_address(void *self, const char *address)
 {
     struct glpi *glpi = self;
 
+    MUTEX_GUARD(&glpi->small);
     snprintf(glpi->origin, sizeof(glpi->origin), "http://%s/glpi", address);
 }
 
@@ -287,7 +291,6 @@ bool glpi_open(struct simulated *ret_system,
     mutex_init(&glpi->small);
     glpi->clock = clock;
     glpi->faults = faults;
-    glpi->seed = options->seed;
     memcpy(glpi->accounts, first_accounts, sizeof(first_accounts));
     world_prepare(&world, options->seed, options->n_tickets, options->base_s);
     world.empty = options->recorded;

@@ -79,7 +79,7 @@ void respond_glpi_refusal(struct call *call, const char *code, const char *messa
 
     buf_init(&text, 65536);
     buf_addf(&text, "%s; view documentation in your browser at %s/#%s", message,
-             strcmp(code, "ERROR_JSON_PAYLOAD_FORBIDDEN") == 0 ? "" : call->glpi->origin, code);
+             strcmp(code, "ERROR_JSON_PAYLOAD_FORBIDDEN") == 0 ? "" : call->origin, code);
     respond_glpi_error(call, 400, code, text.ptr);
 }
 

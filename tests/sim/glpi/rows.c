@@ -89,8 +89,7 @@ static bool write_expanded(struct call *call,
 static void add_link(struct call *call, const char *rel, const char *path, struct buf *out)
 {
     buf_addf(out, "%s{\"rel\":\"%s\",\"href\":\"%s/apirest.php/%s\"}",
-             out->len > 0 && out->ptr[out->len - 1] == '}' ? "," : "", rel, call->glpi->origin,
-             path);
+             out->len > 0 && out->ptr[out->len - 1] == '}' ? "," : "", rel, call->origin, path);
 }
 
 static void write_links(struct call *call, struct item *item, struct buf *out)

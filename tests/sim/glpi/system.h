@@ -43,9 +43,7 @@ struct glpi {
     struct glpi_replay *replay; /* NULL without recorded data */
     struct mutex small;
     char last_page[N_ITEMTYPES][32]; /* guarded by small: for repeat_page */
-    uint64_t n_requests;             /* guarded by small */
-    char origin[96];                 /* "http://127.0.0.1:45123/glpi" */
-    uint64_t seed;
+    char origin[96];                 /* guarded by small: "http://127.0.0.1:45123/glpi" */
 };
 
 struct call {
@@ -63,6 +61,7 @@ struct call {
     uint64_t visible[ENTITIES_MAX / 64];
     bool sees_all;
     char zone_name[FAULT_TEXT_MAX];
+    char origin[96];
 };
 
 /* respond.c */
@@ -88,6 +87,12 @@ bool glpi_session_answer(struct call *call);
 /* Finds the session of the call and what it sees; answers 400 or 401 itself. */
 bool glpi_session_enter(struct call *call);
 bool glpi_app_token_fits(struct call *call);
+void glpi_session_store(struct call *call, const struct session *wanted);
+
+/* session_about.c; shared lock held */
+bool glpi_session_about(struct call *call, struct str name, struct buf *out); /* false: not one */
+void glpi_session_write(struct call *call, struct buf *out);
+void glpi_session_change_entities(struct call *call);
 
 /* rights.c; shared lock held */
 void glpi_rights_read(struct call *call);
