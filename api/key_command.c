@@ -171,7 +171,7 @@ static int create_key(const struct config *config, const struct key_options *opt
     }
     char key[KEY_LEN + 1];
     key_generate(key);
-    struct key_digest digest = key_digest(str_from(key));
+    struct credential_digest digest = credential_digest(str_from(key));
     if (!key_insert(db, options->name, &digest, options->scopes, options->per_minute, &err)) {
         if (err.code == ERROR_CONFIG) {
             (void)fprintf(stderr, "foz-api: %s\n", err.msg);

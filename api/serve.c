@@ -125,8 +125,10 @@ static void init_public(struct services *services, const struct config *config)
 
 static bool start(struct services *services, const struct config *config, struct error *err)
 {
-    guard_init(&services->guard, config);
     init_public(services, config);
+    if (!guard_start(&services->guard, config, err)) {
+        return false;
+    }
     services->admin = (struct service){
         .config = config,
         .routes = admin_routes,
@@ -162,6 +164,9 @@ static void stop(struct services *services)
     for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
         if (all[i]->server != NULL && !server_drain(all[i]->server, deadline_us)) {
             log_warn("requests were still in flight: they are answered 503 now");
+        }
+        if (all[i]->guard != NULL) {
+            guard_stop(all[i]->guard);
         }
         pool_stop(all[i]->pool);
         if (all[i]->server != NULL) {

@@ -5,32 +5,45 @@
 
 #include "api/guard/keys.h"
 #include "api/guard/limiter.h"
+#include "api/guard/verdicts.h"
+#include "api/guard/waiter.h"
 #include "api/http/problem.h"
 #include "api/http/request.h"
 #include "api/http/router.h"
 
 /*
- * Who asks, may they, and how often. Credentials are read in one place (read_credential); each kind
- * has one function that judges it, from memory if it can, else with a database connection on a
- * pool thread.
+ * Who asks, may they, and how often. Each kind of credential has one function that judges it, from
+ * memory if it can; else it says who must be asked: the database (access_ask, on a pool thread), or
+ * somebody outside (access_wait).
  */
 
 struct db;
 struct config;
+struct tokens;
+struct azure;
 
 struct guard {
     const struct config *config;
-    struct key_cache *keys;
+    struct verdict_cache *keys;
     struct limiter *limiter;
+    struct tokens *tokens; /* NULL = JWTs are not taken */
+    struct azure *azure;   /* NULL = Azure DevOps credentials are not taken */
 };
 
-void guard_init(struct guard *guard, const struct config *config);
+/* Starts the threads that judge what is configured. ERROR_CONFIG names a key, secret or address
+ * that cannot be used; guard_stop is due all the same. */
+NODISCARD bool guard_start(struct guard *guard, const struct config *config, struct error *err);
+
+/* Requests that wait are finished first, as refused. Later ones are judged from memory only. */
+void guard_stop(struct guard *guard);
 void guard_release(struct guard *guard);
 
 enum access_result {
-    ACCESS_REFUSED, /* problem is set */
-    ACCESS_GRANTED, /* the principal is known */
-    ACCESS_ASK,     /* only the database knows: call access_ask on a pool thread */
+    ACCESS_REFUSED,  /* problem is set */
+    ACCESS_GRANTED,  /* the principal is known */
+    ACCESS_ASK,      /* only the database knows: call access_ask on a pool thread */
+    ACCESS_ASK_KEYS, /* newer keys or Azure DevOps might tell: call access_wait */
+    ACCESS_ASK_AZURE,
 };
 
 /* From memory; never blocks. 401 without or with a bad credential, 403 for a browser page of
@@ -48,6 +61,26 @@ bool access_ask(struct guard *guard,
                 struct principal *ret_principal,
                 struct problem *problem,
                 struct error *err);
+
+/* After ACCESS_ASK_KEYS or _AZURE: calls waiter->done when there is more to know, on another thread
+ * or this one. */
+void access_wait(struct guard *guard,
+                 enum access_result asked,
+                 const struct request *request,
+                 struct guard_waiter *waiter);
+
+/* Then: ACCESS_GRANTED or ACCESS_REFUSED. */
+enum access_result access_conclude(struct guard *guard,
+                                   const struct request *request,
+                                   const struct guard_waiter *waiter,
+                                   struct principal *ret_principal,
+                                   struct problem *problem);
+
+/* The value of WWW-Authenticate for a 401, or for the 403 of a missing scope; "" for others. */
+void access_challenge(const struct guard *guard,
+                      const struct principal *principal,
+                      const struct problem *problem,
+                      struct buf *out);
 
 /* 403 when the scope is missing. */
 bool access_permits(const struct principal *principal, enum scope scope, struct problem *problem);

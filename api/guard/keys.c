@@ -3,14 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/guard/map.h"
 #include "api/http/router.h"
 #include "common/base/log.h"
 #include "common/base/random.h"
-#include "common/base/thread.h"
 #include "common/io/db.h"
-
-#define CACHE_LIMIT 4096
 
 void key_generate(char out[KEY_LEN + 1])
 {
@@ -39,13 +35,6 @@ bool key_is_well_formed(struct str text)
     return is_good;
 }
 
-struct key_digest key_digest(struct str text)
-{
-    struct key_digest digest;
-    crypto_sha256(text, digest.bytes);
-    return digest;
-}
-
 static bool is_name_char(char c, bool is_first)
 {
     bool is_alphanumeric =
@@ -64,7 +53,7 @@ bool key_name_is_valid(struct str name)
 }
 
 /* As PostgreSQL writes and reads bytea. */
-static void digest_text(const struct key_digest *digest, struct buf *out)
+static void digest_text(const struct credential_digest *digest, struct buf *out)
 {
     buf_add_c(out, "\\x");
     crypto_hex((struct str){(const char *)digest->bytes, sizeof(digest->bytes)}, out);
@@ -83,7 +72,7 @@ static unsigned scopes_from_text(struct str list)
 }
 
 enum key_result key_find(struct db *db,
-                         const struct key_digest *digest,
+                         const struct credential_digest *digest,
                          struct principal *ret_principal,
                          struct error *err)
 {
@@ -102,9 +91,10 @@ enum key_result key_find(struct db *db,
         !crypto_equal(db_text(result, 0, 3), text.ptr, text.len)) {
         return KEY_UNKNOWN;
     }
-    (void)snprintf(ret_principal->name, sizeof(ret_principal->name), "%s", db_text(result, 0, 0));
-    ret_principal->scopes = scopes_from_text(db_str(result, 0, 1));
-    ret_principal->per_minute = db_int64(result, 0, 2);
+    *ret_principal = (struct principal){.scopes = scopes_from_text(db_str(result, 0, 1)),
+                                        .per_minute = db_int64(result, 0, 2)};
+    principal_set(ret_principal, PRINCIPAL_KEY, db_str(result, 0, 0), STR_NONE,
+                  db_str(result, 0, 0));
     return KEY_VALID;
 }
 
@@ -115,7 +105,7 @@ void key_touch(struct db *db, const struct principal *principal)
                     "UPDATE ops.api_key SET last_used_at = clock_timestamp() WHERE name = $1 AND "
                     "(last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 "
                     "minute')",
-                    DB_PARAMS(principal->name), NULL, &err)) {
+                    DB_PARAMS(principal_key_name(principal)), NULL, &err)) {
         /* A role without UPDATE, or a standby: the key is good all the same. */
         log_debug("use of a key not noted", LOG_TEXT("error", err.msg));
     }
@@ -123,7 +113,7 @@ void key_touch(struct db *db, const struct principal *principal)
 
 bool key_insert(struct db *db,
                 const char *name,
-                const struct key_digest *digest,
+                const struct credential_digest *digest,
                 unsigned scopes,
                 int64_t per_minute,
                 struct error *err)
@@ -168,89 +158,4 @@ bool key_revoke(struct db *db, const char *name, bool *ret_found, struct error *
     }
     *ret_found = n_rows > 0;
     return true;
-}
-
-/* --- cache ------------------------------------------------------------------------------------ */
-
-struct cache_entry {
-    struct key_digest digest;
-    struct principal principal;
-    bool is_known;
-    int64_t until_us;
-    UT_hash_handle hh;
-};
-
-struct key_cache {
-    struct mutex lock;
-    struct cache_entry *entries; /* oldest first; guarded by lock */
-};
-
-struct key_cache *key_cache_new(void)
-{
-    struct key_cache *cache = XNEW(struct key_cache);
-    mutex_init(&cache->lock);
-    return cache;
-}
-
-static void drop_entry(struct key_cache *cache, struct cache_entry *entry)
-{
-    HASH_DEL(cache->entries, entry);
-    xfree(entry);
-}
-
-void key_cache_free(struct key_cache *cache)
-{
-    if (cache == NULL) {
-        return;
-    }
-    struct cache_entry *entry = NULL;
-    struct cache_entry *next = NULL;
-    HASH_ITER (hh, cache->entries, entry, next) {
-        drop_entry(cache, entry);
-    }
-    mutex_release(&cache->lock);
-    xfree(cache);
-}
-
-/* NOLINTNEXTLINE(readability-function-size): the depth is that of uthash's macros */
-enum key_cache_result key_cache_get(struct key_cache *cache,
-                                    const struct key_digest *digest,
-                                    int64_t now_us,
-                                    struct principal *ret_principal)
-{
-    MUTEX_GUARD(&cache->lock);
-    struct cache_entry *entry = NULL;
-    HASH_FIND(hh, cache->entries, digest, sizeof(*digest), entry);
-    if (entry == NULL || now_us >= entry->until_us) {
-        return KEY_CACHE_MISS;
-    }
-    if (!entry->is_known) {
-        return KEY_CACHE_UNKNOWN;
-    }
-    *ret_principal = entry->principal;
-    return KEY_CACHE_VALID;
-}
-
-/* NOLINTNEXTLINE(readability-function-size): the depth is that of uthash's macros */
-void key_cache_put(struct key_cache *cache,
-                   const struct key_digest *digest,
-                   const struct principal *principal,
-                   int64_t now_us)
-{
-    MUTEX_GUARD(&cache->lock);
-    struct cache_entry *entry = NULL;
-    HASH_FIND(hh, cache->entries, digest, sizeof(*digest), entry);
-    if (entry != NULL) {
-        drop_entry(cache, entry);
-    } else if (HASH_COUNT(cache->entries) >= CACHE_LIMIT) {
-        drop_entry(cache, cache->entries);
-    }
-    entry = XNEW(struct cache_entry);
-    entry->digest = *digest;
-    entry->is_known = principal != NULL;
-    if (principal != NULL) {
-        entry->principal = *principal;
-    }
-    entry->until_us = now_us + (principal != NULL ? KEY_CACHE_FOR_US : KEY_UNKNOWN_FOR_US);
-    HASH_ADD(hh, cache->entries, digest, sizeof(entry->digest), entry);
 }

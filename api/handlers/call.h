@@ -45,6 +45,7 @@ struct call {
     struct problem problem; /* set = this is the answer */
     char allow[128];
     bool is_admitted;
+    struct guard_waiter waiter; /* while somebody outside is asked who this is */
     struct pool_worker *worker; /* NULL on a polling thread */
     int64_t again_at_us;        /* set by a handler: run me again then; cleared before each run */
     void *state;                /* the handler's, in the arena; NULL at the first run */

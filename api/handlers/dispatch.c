@@ -1,5 +1,6 @@
 #include "api/handlers/dispatch.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,16 +39,26 @@ static void add_common_headers(struct call *call)
     add_cors(call);
 }
 
+static void add_challenge(struct call *call)
+{
+    if (call->service->guard == NULL) {
+        return;
+    }
+    struct buf challenge CLEANUP(buf_release) = {0};
+    buf_init(&challenge, 512);
+    access_challenge(call->service->guard, &call->principal, &call->problem, &challenge);
+    if (challenge.len > 0) {
+        response_header(call->response, call->request, "WWW-Authenticate", "%s", challenge.ptr);
+    }
+}
+
 /* Puts the last touch to the answer, whatever it is. */
 static void finish(struct call *call)
 {
     struct response *response = call->response;
     if (call->problem.status != 0) {
         response_problem(response, call->request, &call->problem);
-        if (call->problem.status == 401) {
-            response_header(response, call->request, "WWW-Authenticate",
-                            "ApiKey realm=\"foz\", header=\"X-API-Key\"");
-        }
+        add_challenge(call);
         if (call->problem.status == 405) {
             response_header(response, call->request, "Allow", "%s", call->allow);
         }
@@ -55,20 +66,30 @@ static void finish(struct call *call)
     add_common_headers(call);
 }
 
+/* What changes something, asks for rights to, or was refused leaves a trace in the log. */
+static enum log_level level_of(const struct request *request, const struct call *call, int status)
+{
+    if (status >= 500) {
+        return LOG_LEVEL_WARN;
+    }
+    const struct route *route = call != NULL ? call->match.route : NULL;
+    bool is_admin = route != NULL && ((unsigned)route->scope & SCOPE_ADMIN) != 0;
+    bool is_refused = status == 401 || status == 403;
+    return is_admin || is_refused || str_equal_c(request->method, "POST") ? LOG_LEVEL_INFO
+                                                                          : LOG_LEVEL_DEBUG;
+}
+
 static void log_call(const struct service *service, const struct exchange *exchange)
 {
     const struct request *request = &exchange->request;
+    const struct call *call = exchange->user;
     int status = exchange->response.status;
-    enum log_level level = LOG_LEVEL_DEBUG;
-    if (status >= 500) {
-        level = LOG_LEVEL_WARN;
-    } else if (str_equal_c(request->method, "POST")) {
-        level = LOG_LEVEL_INFO;
-    }
+    enum log_level level = level_of(request, call, status);
     if (!log_is_enabled(level) || service->guard == NULL) {
         return;
     }
-    const struct call *call = exchange->user;
+    const struct problem *problem =
+        call != NULL && call->problem.status != 0 ? &call->problem : NULL;
     char method[16];
     char path[160];
     (void)snprintf(method, sizeof(method), "%.*s", STR_ARG(request->method));
@@ -82,6 +103,8 @@ static void log_call(const struct service *service, const struct exchange *excha
                   LOG_TEXT("principal", call != NULL ? call->principal.name : ""),
                   LOG_TEXT("remote", request->remote),
                   LOG_TEXT("trace_id", request->trace.trace_id),
+                  LOG_TEXT("code", problem != NULL ? problem->code : ""),
+                  LOG_TEXT("reason", problem != NULL ? problem->internal : ""),
                   {0}});
 }
 
@@ -164,12 +187,11 @@ static void refuse_job(struct pool_job *job)
     exchange_resume(call->exchange);
 }
 
-static enum exchange_state hand_to_pool(struct call *call)
+/* The call is off its polling thread, and may be done before this returns. */
+static void submit(struct call *call)
 {
     call->job.run = run_job;
     call->job.refuse = refuse_job;
-    /* First off the polling thread, then visible to others: they may be done at once. */
-    exchange_suspend(call->exchange);
     if (!pool_submit(call->service->pool, &call->job)) {
         call->problem.retry_after_s = QUEUE_FULL_RETRY_AFTER_S;
         (void)problem_set(&call->problem, 503, "overloaded",
@@ -177,6 +199,36 @@ static enum exchange_state hand_to_pool(struct call *call)
         finish(call);
         exchange_resume(call->exchange);
     }
+}
+
+static enum exchange_state hand_to_pool(struct call *call)
+{
+    /* First off the polling thread, then visible to others: they may be done at once. */
+    exchange_suspend(call->exchange);
+    submit(call);
+    return EXCHANGE_TAKEN;
+}
+
+/* Somebody outside has answered who this is, or will not. On a thread of the guard. */
+static void continue_call(struct guard_waiter *waiter)
+{
+    struct call *call = (struct call *)(void *)((char *)waiter - offsetof(struct call, waiter));
+    LOG_SCOPE(LOG_TEXT("trace_id", call->request->trace.trace_id));
+    bool is_granted = access_conclude(call->service->guard, call->request, waiter, &call->principal,
+                                      &call->problem) == ACCESS_GRANTED;
+    if (is_granted && admit(call)) {
+        submit(call);
+        return;
+    }
+    finish(call);
+    exchange_resume(call->exchange);
+}
+
+static enum exchange_state wait_for_guard(struct call *call, enum access_result asked)
+{
+    call->waiter.done = continue_call;
+    exchange_suspend(call->exchange);
+    access_wait(call->service->guard, asked, call->request, &call->waiter);
     return EXCHANGE_TAKEN;
 }
 
@@ -264,6 +316,9 @@ enum exchange_state dispatch_handle(void *context, struct exchange *exchange)
     }
     call->response->status = call->match.route->status;
     enum access_result access = admit_from_memory(call);
+    if (access == ACCESS_ASK_KEYS || access == ACCESS_ASK_AZURE) {
+        return wait_for_guard(call, access);
+    }
     if (access == ACCESS_ASK || (access == ACCESS_GRANTED && !call->match.route->from_memory)) {
         return hand_to_pool(call);
     }

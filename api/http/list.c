@@ -137,6 +137,18 @@ static void write_json_cell(
     }
 }
 
+void list_write_member(struct buf *out,
+                       const struct list_column *column,
+                       const struct db_result *result,
+                       size_t row,
+                       size_t result_column)
+{
+    buf_add_char(out, '"');
+    buf_add_c(out, column->name);
+    buf_add_c(out, "\":");
+    write_json_cell(out, column->kind, result, row, result_column);
+}
+
 void list_write_members(struct buf *out,
                         const struct list_column *columns,
                         size_t n_columns,
@@ -144,8 +156,8 @@ void list_write_members(struct buf *out,
                         size_t row)
 {
     for (size_t i = 0; i < n_columns; i++) {
-        buf_addf(out, "%s\"%s\":", i == 0 ? "" : ",", columns[i].name);
-        write_json_cell(out, columns[i].kind, result, row, i);
+        buf_add_c(out, i == 0 ? "" : ",");
+        list_write_member(out, &columns[i], result, row, i);
     }
 }
 
@@ -180,6 +192,19 @@ void list_write_csv_field(struct buf *out, struct str text)
     buf_add_char(out, '"');
 }
 
+void list_write_csv_text(struct buf *out, struct str text)
+{
+    if (text.len == 0 || strchr("=+-@\t\r", text.ptr[0]) == NULL) {
+        list_write_csv_field(out, text);
+        return;
+    }
+    struct buf marked CLEANUP(buf_release) = {0};
+    buf_init(&marked, text.len + 1);
+    buf_add_char(&marked, '\'');
+    buf_add_str(&marked, text);
+    list_write_csv_field(out, buf_str(&marked));
+}
+
 static void write_csv_row(struct buf *out,
                           const struct list_column *columns,
                           size_t n_columns,
@@ -195,6 +220,8 @@ static void write_csv_row(struct buf *out,
         }
         switch (columns[i].kind) {
         case CELL_TEXT:
+            list_write_csv_text(out, db_str(result, row, i));
+            break;
         case CELL_NUMBER:
         case CELL_JSON:
             list_write_csv_field(out, db_str(result, row, i));

@@ -50,6 +50,13 @@ void list_write_members(struct buf *out,
                         const struct db_result *result,
                         size_t row);
 
+/* One member, `"name":value`, from this column of the result. */
+void list_write_member(struct buf *out,
+                       const struct list_column *column,
+                       const struct db_result *result,
+                       size_t row,
+                       size_t result_column);
+
 /* The first n_rows: a JSON array, one object a line, or CSV with a header line (RFC 4180). */
 void list_write(struct buf *out,
                 enum list_format format,
@@ -60,6 +67,11 @@ void list_write(struct buf *out,
 
 /* One CSV field, quoted where needed. */
 void list_write_csv_field(struct buf *out, struct str text);
+
+/* The same for text that people wrote: what a spreadsheet would take for a formula (it begins with
+ * = + - @, a tab or a carriage return) gets an apostrophe in front, which is how spreadsheets mark
+ * text. Who opens a ticket must not run code on the desk of who reads the list. */
+void list_write_csv_text(struct buf *out, struct str text);
 
 /* "2026-01-02 03:04:05.123+00" as RFC 3339 with Z. */
 void list_write_instant(struct buf *out, struct str text);

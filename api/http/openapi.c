@@ -184,7 +184,11 @@ static void write_operation(struct buf *out, const struct route *route)
     if (route->scope == SCOPE_NONE) {
         buf_add_c(out, ",\"security\":[]");
     } else {
-        buf_addf(out, ",\"security\":[{\"apiKey\":[\"%s\"]}]", scope_name(route->scope));
+        const char *scope = scope_name(route->scope);
+        buf_addf(out,
+                 ",\"security\":[{\"apiKey\":[\"%s\"]},{\"bearer\":[\"%s\"]},"
+                 "{\"azureDevOps\":[\"%s\"]}]",
+                 scope, scope, scope);
     }
     write_parameters(out, route);
     write_body(out, route);
@@ -224,6 +228,11 @@ void openapi_write(const struct route *routes, size_t n_routes, struct buf *out)
     }
     buf_addf(out,
              "},\"components\":{\"securitySchemes\":{\"apiKey\":{\"type\":\"apiKey\",\"in\":"
-             "\"header\",\"name\":\"X-API-Key\"}},\"schemas\":{%s}}}\n",
+             "\"header\",\"name\":\"X-API-Key\"},\"bearer\":{\"type\":\"http\",\"scheme\":"
+             "\"bearer\",\"bearerFormat\":\"JWT\",\"description\":\"A token of api.auth.jwt, or of "
+             "Azure DevOps, where the service is configured for it.\"},\"azureDevOps\":{\"type\":"
+             "\"http\",\"scheme\":\"basic\",\"description\":\"An Azure DevOps PAT as the password "
+             "of an empty user name, where the service is configured for it.\"}},\"schemas\":{%s}}}"
+             "\n",
              schemas);
 }

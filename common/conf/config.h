@@ -118,6 +118,9 @@ struct jwt_config {
     const char *audience;
     const char *jwks_file;
     const char *jwks_url;
+    const char *jwks_ca_file;
+    int64_t jwks_refresh_us;
+    int64_t jwks_cooldown_us;
     const char *hs256_secret; /* reference */
 };
 

@@ -209,6 +209,11 @@ void check_jwt(struct option_reader *reader,
                       "%s has no key to check tokens with; add jwks_file, jwks_url or hs256_secret",
                       where);
     }
+    const struct yaml_node *url = yaml_find(node, "jwks_url");
+    if (yaml_find(node, "jwks_file") != NULL && url != NULL) {
+        options_fault(reader, url->line, "%s has both jwks_file and jwks_url; remove one of them",
+                      where);
+    }
 }
 
 void check_cors(struct option_reader *reader,

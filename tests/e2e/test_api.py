@@ -218,7 +218,7 @@ class Health(ApiCase):
                               "/v1/executions", "/v1/executions/{id}", "/v1/executions/{id}/cancel"},
                              set(document["paths"]))
         trigger = document["paths"]["/v1/loads/{load}"]["post"]
-        self.assertEqual(trigger["security"], [{"apiKey": ["dash.admin"]}])
+        self.assertEqual(trigger["security"], [{scheme: ["dash.admin"]} for scheme in ("apiKey", "bearer", "azureDevOps")])
         self.assertLessEqual({"load", "from", "to", "mode", "source", "task"}, {p["name"] for p in trigger["parameters"]})
         operations = [op["operationId"] for path in document["paths"].values() for op in path.values()]
         self.assertEqual(len(operations), len(set(operations)))
@@ -235,7 +235,7 @@ class Traces(ApiCase):
         self.assertEqual((version, trace, flags), ("00", TRACE.split("-")[1], "01"))
         self.assertNotEqual(span, TRACE.split("-")[2])
         self.assertEqual(answer.headers["X-Request-Id"], "req-17")
-        self.assertEqual(self.rows("SELECT trace_id, requested_by, trigger FROM ops.execution_log"), [(trace, "tests", "api")])
+        self.assertEqual(self.rows("SELECT trace_id, requested_by, trigger FROM ops.execution_log"), [(trace, "key:tests", "api")])
         self.assertIn(trace, self.program.err())
 
     def test_a_bad_traceparent_starts_a_new_trace(self):
@@ -627,7 +627,7 @@ class Executions(ApiCase):
         self.sql("INSERT INTO ops.execution_log (load, mode, trigger, status) VALUES ('incidents', 'full', 'cli', 'running')")
         answer = self.post("/v1/executions/2/cancel")
         self.assertEqual((answer.status, answer.json()["status"]), (202, "cancelling"), answer)
-        self.assertEqual(self.rows("SELECT status, cancel_requested_by FROM ops.execution_log WHERE id = 2"), [("running", "tests")])
+        self.assertEqual(self.rows("SELECT status, cancel_requested_by FROM ops.execution_log WHERE id = 2"), [("running", "key:tests")])
         self.assert_problem(self.post("/v1/executions/77/cancel"), 404, "unknown_execution")
         self.assert_problem(self.post("/v1/executions/x/cancel"), 400, "invalid_parameter")
         self.assert_problem(self.post("/v1/executions/1/cancel?force=true"), 400, "unknown_parameter")
@@ -728,7 +728,8 @@ class Anonymous(ApiCase):
         self.assertEqual(self.sql("SELECT requested_by FROM ops.execution_log"), "anonymous")
 
     def test_pages_of_other_origins_and_other_host_names_are_refused(self):
-        for headers in ({"Origin": "https://evil.example.com"}, {"Origin": "null"}, {"Host": "evil.example.com:8080"}):
+        for headers in ({"Origin": "https://evil.example.com"}, {"Origin": "null"}, {"Host": "evil.example.com:8080"},
+                        {"Host": "127.evil.example.com"}):
             self.assert_problem(self.post("/load-incidents/", key=None, headers=headers), 403, "origin_refused")
         own = {"Origin": f"http://127.0.0.1:{self.port}"}
         self.assertEqual(self.post("/load-incidents/", key=None, headers=own).status, 200)

@@ -78,7 +78,7 @@ WRAPPERS = [
     (r"cjose/", r"common/io/jose\.c", "common/io/jose.c"),
     (r"xxhash\.h", r"common/io/hash\.c", "common/io/hash.c"),
     (r"glib", r"common/io/zone\.c", "common/io/zone.c"),
-    (r"curl/", r"worker/http/transport_curl\.c", "worker/http/transport_curl.c"),
+    (r"curl/", r"worker/http/transport_curl\.c|api/http/fetch\.c", "worker/http/transport_curl.c and api/http/fetch.c"),
     (r"microhttpd\.h", r"api/http/server\.c", "api/http/server.c"),
 ]
 

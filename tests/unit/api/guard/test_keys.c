@@ -44,42 +44,59 @@ static void key_names_are_plain(void **state)
     }
 }
 
-static void key_cache_forgets_in_time_for_a_revocation(void **state)
+static struct credential_digest digest_of(const char *text)
 {
-    (void)state;
-    struct key_cache *cache = key_cache_new();
-    struct key_digest digest = key_digest(STR_LITERAL("foz_x"));
-    struct principal found = {0};
-    struct principal given = {.name = "grafana", .scopes = 5, .per_minute = 7};
-    assert_int_equal(key_cache_get(cache, &digest, 0, &found), KEY_CACHE_MISS);
-    key_cache_put(cache, &digest, &given, 1000);
-    assert_int_equal(key_cache_get(cache, &digest, 1000, &found), KEY_CACHE_VALID);
-    assert_string_equal(found.name, "grafana");
-    assert_int_equal(found.scopes, 5);
-    assert_int_equal(key_cache_get(cache, &digest, 1000 + 10000000, &found), KEY_CACHE_MISS);
-    key_cache_put(cache, &digest, NULL, 1000);
-    assert_int_equal(key_cache_get(cache, &digest, 1000, &found), KEY_CACHE_UNKNOWN);
-    assert_int_equal(key_cache_get(cache, &digest, 1000 + KEY_UNKNOWN_FOR_US, &found),
-                     KEY_CACHE_MISS);
-    key_cache_free(cache);
+    return credential_digest(str_from(text));
 }
 
-static void key_cache_stays_bounded(void **state)
+static void verdicts_are_forgotten_in_time(void **state)
 {
     (void)state;
-    struct key_cache *cache = key_cache_new();
+    struct verdict_cache *cache = verdict_cache_new(16);
+    struct credential_digest digest = digest_of("foz_x");
     struct principal found = {0};
-    for (int i = 0; i < 10000; i++) {
+    struct principal given = {.name = "key:grafana", .scopes = 5, .per_minute = 7};
+    assert_int_equal(verdict_cache_get(cache, &digest, 0, 0, &found), VERDICT_UNKNOWN);
+    verdict_cache_put(cache, &digest, 0, &given, 1000);
+    assert_int_equal(verdict_cache_get(cache, &digest, 0, 999, &found), VERDICT_GRANTED);
+    assert_string_equal(found.name, "key:grafana");
+    assert_int_equal(found.scopes, 5);
+    assert_int_equal(verdict_cache_get(cache, &digest, 0, 1000, &found), VERDICT_UNKNOWN);
+    verdict_cache_put(cache, &digest, 0, NULL, 2000);
+    assert_int_equal(verdict_cache_get(cache, &digest, 0, 1999, &found), VERDICT_REFUSED);
+    assert_int_equal(verdict_cache_get(cache, &digest, 0, 2000, &found), VERDICT_UNKNOWN);
+    verdict_cache_free(cache);
+}
+
+static void verdicts_of_another_generation_do_not_count(void **state)
+{
+    (void)state;
+    struct verdict_cache *cache = verdict_cache_new(16);
+    struct credential_digest digest = digest_of("a.b.c");
+    struct principal found = {0};
+    struct principal given = {.name = "jwt:alice"};
+    verdict_cache_put(cache, &digest, 1, &given, 1000);
+    assert_int_equal(verdict_cache_get(cache, &digest, 1, 0, &found), VERDICT_GRANTED);
+    assert_int_equal(verdict_cache_get(cache, &digest, 2, 0, &found), VERDICT_UNKNOWN);
+    verdict_cache_free(cache);
+}
+
+static void verdicts_stay_bounded(void **state)
+{
+    (void)state;
+    struct verdict_cache *cache = verdict_cache_new(100);
+    struct principal found = {0};
+    for (int i = 0; i < 1000; i++) {
         char text[16];
         (void)snprintf(text, sizeof(text), "%d", i);
-        struct key_digest digest = key_digest(str_from(text));
-        key_cache_put(cache, &digest, NULL, 0);
+        struct credential_digest digest = digest_of(text);
+        verdict_cache_put(cache, &digest, 0, NULL, 1000);
     }
-    struct key_digest first = key_digest(STR_LITERAL("0"));
-    struct key_digest last = key_digest(STR_LITERAL("9999"));
-    assert_int_equal(key_cache_get(cache, &first, 1, &found), KEY_CACHE_MISS);
-    assert_int_equal(key_cache_get(cache, &last, 1, &found), KEY_CACHE_UNKNOWN);
-    key_cache_free(cache);
+    struct credential_digest gone = digest_of("899");
+    struct credential_digest kept = digest_of("900");
+    assert_int_equal(verdict_cache_get(cache, &gone, 0, 1, &found), VERDICT_UNKNOWN);
+    assert_int_equal(verdict_cache_get(cache, &kept, 0, 1, &found), VERDICT_REFUSED);
+    verdict_cache_free(cache);
 }
 
 static void limiter_gives_each_its_burst_and_refills(void **state)
@@ -107,8 +124,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(key_is_well_formed_and_never_the_same),
         cmocka_unit_test(key_names_are_plain),
-        cmocka_unit_test(key_cache_forgets_in_time_for_a_revocation),
-        cmocka_unit_test(key_cache_stays_bounded),
+        cmocka_unit_test(verdicts_are_forgotten_in_time),
+        cmocka_unit_test(verdicts_of_another_generation_do_not_count),
+        cmocka_unit_test(verdicts_stay_bounded),
         cmocka_unit_test(limiter_gives_each_its_burst_and_refills),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
