@@ -175,11 +175,11 @@ bool azure_outage(struct azure_call *call)
         azure_sign_in(call, fault->mode, true);
         return true;
     }
-    if ((fault = azure_struck(call, FAULT_unauthorized_401)) != NULL) {
+    if (azure_struck(call, FAULT_unauthorized_401) != NULL) {
         azure_sign_in(call, "empty", false);
         return true;
     }
-    if ((fault = azure_struck(call, FAULT_sso_redirect)) != NULL) {
+    if (azure_struck(call, FAULT_sso_redirect) != NULL) {
         azure_sign_in(call, "redirect", false);
         return true;
     }

@@ -336,7 +336,7 @@ static bool join(struct parser *p,
 
 static bool parse_term(struct parser *p, const struct wiql_node **ret)
 {
-    const struct wiql_node *right;
+    const struct wiql_node *right = NULL;
 
     if (!parse_factor(p, ret)) {
         return false;
@@ -351,7 +351,7 @@ static bool parse_term(struct parser *p, const struct wiql_node **ret)
 
 static bool parse_condition(struct parser *p, const struct wiql_node **ret)
 {
-    const struct wiql_node *right;
+    const struct wiql_node *right = NULL;
 
     if (!parse_term(p, ret)) {
         return false;

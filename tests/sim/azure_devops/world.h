@@ -101,7 +101,7 @@ void azure_world_build(struct azure_world *world, uint64_t seed, int64_t base_s,
 void azure_world_release(struct azure_world *world);
 /* Writes every person's JSON anew: after `origin` or a name changed. */
 void azure_world_render(struct azure_world *world);
-void azure_person_render(struct azure_world *world, int person);
+void azure_person_render(struct azure_world *world, int index);
 
 /* A GUID for number n of a kind of thing. */
 void azure_guid(uint64_t seed, const char *kind, uint64_t n, char out[AZURE_GUID]);
