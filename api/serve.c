@@ -8,6 +8,7 @@
 #include "api/handlers/call.h"
 #include "api/handlers/dispatch.h"
 #include "api/handlers/routes.h"
+#include "api/handlers/watch.h"
 #include "api/http/openapi.h"
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
@@ -61,6 +62,7 @@ static size_t connection_limit(void)
 
 struct services {
     struct guard guard;
+    struct watch *watch;
     struct service public;
     struct service admin;
     const char *route_names[64];
@@ -118,6 +120,9 @@ static void init_public(struct services *services, const struct config *config)
         .n_routes = public_routes_count,
         .guard = &services->guard,
         .metrics = http_metrics_new(services->route_names, public_routes_count),
+        .usage = usage_new(),
+        .cache = cache_new((size_t)config->api.cache_limit_bytes),
+        .started_us = clock_wall_us(),
         .openapi = buf_take(&openapi),
         .schema_version = schema_version(),
     };
@@ -139,6 +144,12 @@ static bool start(struct services *services, const struct config *config, struct
     size_t threads =
         config->api.threads > 0 ? (size_t)config->api.threads : POLLING_THREADS_DEFAULT;
     services->public.pool = start_pool(config, "foz-api", DATABASE_THREADS, QUEUE_LIMIT);
+    struct watch_settings watch = {
+        .write_url = config->database_url,
+        .read_url = config->read_url != NULL ? config->read_url : config->database_url,
+        .cache = services->public.cache,
+    };
+    services->watch = watch_start(&watch);
     if (!start_server(&services->public, config->api.listen, threads, err)) {
         return false;
     }
@@ -174,6 +185,9 @@ static void stop(struct services *services)
         }
         server_stop(all[i]->server);
     }
+    watch_stop(services->watch);
+    cache_free(services->public.cache);
+    usage_free(services->public.usage);
     http_metrics_free(services->public.metrics);
     xfree(services->public.openapi);
     guard_release(&services->guard);

@@ -11,7 +11,7 @@
 #include "common/base/thread.h"
 #include "common/conf/secret.h"
 
-#define FETCH_TIMEOUT_US (10 * US_PER_S)
+#define FETCH_TIMEOUT_US (5 * US_PER_S)
 #define RETRY_MIN_US     US_PER_S
 
 struct keyring {

@@ -5,11 +5,13 @@
 #include <stdint.h>
 
 #include "api/guard/access.h"
+#include "api/handlers/reading.h"
 #include "api/http/metrics.h"
 #include "api/http/params.h"
 #include "api/http/pool.h"
 #include "api/http/router.h"
 #include "api/http/server.h"
+#include "api/http/usage.h"
 #include "common/conf/config.h"
 #include "common/io/db.h"
 
@@ -25,6 +27,9 @@ struct service {
     struct guard *guard; /* NULL on the admin listener: nothing there asks who you are */
     struct pool *pool;
     struct http_metrics *metrics; /* NULL = not counted */
+    struct usage *usage;          /* likewise */
+    struct cache *cache;          /* NULL on the admin listener */
+    int64_t started_us;           /* wall clock */
     struct server *server;
     char *openapi;                  /* the document, NUL-terminated; NULL on the admin listener */
     const struct service *observed; /* on the admin listener: whose metrics it shows */
@@ -43,6 +48,7 @@ struct call {
     struct principal principal;
     struct rate_headers rate;
     struct problem problem; /* set = this is the answer */
+    struct reading reading;
     char allow[128];
     bool is_admitted;
     struct guard_waiter waiter; /* while somebody outside is asked who this is */

@@ -121,6 +121,16 @@ void dispatch_answered(void *context, const struct exchange *exchange)
                            clock_monotonic_us() - exchange->request.started_us,
                            exchange->response.body.len);
     }
+    if (service->usage != NULL) {
+        struct usage_event event = {
+            .principal = call != NULL ? str_from(call->principal.name) : STR_LITERAL(""),
+            .route = route,
+            .status = exchange->response.status,
+            .bytes = exchange->response.body.len,
+            .duration_us = clock_monotonic_us() - exchange->request.started_us,
+        };
+        usage_count(service->usage, &event);
+    }
     log_call(service, exchange);
 }
 
@@ -135,8 +145,9 @@ static bool admit(struct call *call)
             return false;
         }
     }
-    call->is_admitted =
-        params_parse(&call->params, route->params, route->n_params, call->request, &call->problem);
+    call->is_admitted = params_parse(&call->params, route->params, route->n_params, call->request,
+                                     &call->problem) &&
+                        reading_prepare(call);
     return call->is_admitted;
 }
 
@@ -160,20 +171,61 @@ static bool ask_who(struct call *call)
     return true;
 }
 
+static void send(struct call *call)
+{
+    finish(call);
+    exchange_resume(call->exchange);
+}
+
+/* Answers this call and all that waited for what it asked. */
+static void complete(struct call *call)
+{
+    struct cache_waiter *waiter = NULL;
+    if (call->reading.flight != NULL || call->reading.is_noted) {
+        waiter = reading_finish(call);
+    }
+    while (waiter != NULL) {
+        struct cache_waiter *next = waiter->next; /* the waiter goes with its call */
+        send(reading_waiting_call(waiter));
+        waiter = next;
+    }
+    send(call);
+}
+
+/* Is it up to this call to ask the database? If not, somebody has answered or will. */
+static bool has_to_ask(struct call *call)
+{
+    if (reading_from_memory(call)) {
+        send(call);
+        return false;
+    }
+    enum cache_part part = reading_enter(call);
+    if (part == CACHE_HIT) {
+        send(call);
+    }
+    return part == CACHE_LEAD;
+}
+
 static int64_t run_job(struct pool_job *job, struct pool_worker *worker)
 {
     struct call *call = (struct call *)(void *)job;
     LOG_SCOPE(LOG_TEXT("trace_id", call->request->trace.trace_id));
     call->worker = worker;
     call->again_at_us = 0;
-    if (call->is_admitted || (ask_who(call) && admit(call))) {
-        call->match.route->answer(call);
+    if (!call->is_admitted) {
+        if (!ask_who(call) || !admit(call)) {
+            complete(call);
+            return 0;
+        }
+        if (!has_to_ask(call)) {
+            return 0;
+        }
     }
+    call->match.route->answer(call);
     if (call->again_at_us > 0 && call->problem.status == 0) {
         return call->again_at_us;
     }
-    finish(call);
-    exchange_resume(call->exchange);
+    complete(call);
     return 0;
 }
 
@@ -183,8 +235,7 @@ static void refuse_job(struct pool_job *job)
     call->problem.retry_after_s = QUEUE_FULL_RETRY_AFTER_S;
     (void)problem_set(&call->problem, 503, "stopping",
                       "the service is stopping: send the request again");
-    finish(call);
-    exchange_resume(call->exchange);
+    complete(call);
 }
 
 /* The call is off its polling thread, and may be done before this returns. */
@@ -196,8 +247,7 @@ static void submit(struct call *call)
         call->problem.retry_after_s = QUEUE_FULL_RETRY_AFTER_S;
         (void)problem_set(&call->problem, 503, "overloaded",
                           "too many requests are waiting for the database: try again in a moment");
-        finish(call);
-        exchange_resume(call->exchange);
+        complete(call);
     }
 }
 
@@ -205,7 +255,9 @@ static enum exchange_state hand_to_pool(struct call *call)
 {
     /* First off the polling thread, then visible to others: they may be done at once. */
     exchange_suspend(call->exchange);
-    submit(call);
+    if (!call->is_admitted || has_to_ask(call)) {
+        submit(call);
+    }
     return EXCHANGE_TAKEN;
 }
 
@@ -217,7 +269,9 @@ static void continue_call(struct guard_waiter *waiter)
     bool is_granted = access_conclude(call->service->guard, call->request, waiter, &call->principal,
                                       &call->problem) == ACCESS_GRANTED;
     if (is_granted && admit(call)) {
-        submit(call);
+        if (has_to_ask(call)) {
+            submit(call);
+        }
         return;
     }
     finish(call);
@@ -319,11 +373,16 @@ enum exchange_state dispatch_handle(void *context, struct exchange *exchange)
     if (access == ACCESS_ASK_KEYS || access == ACCESS_ASK_AZURE) {
         return wait_for_guard(call, access);
     }
+    if (access == ACCESS_GRANTED && reading_from_memory(call)) {
+        finish(call);
+        return EXCHANGE_ANSWERED;
+    }
     if (access == ACCESS_ASK || (access == ACCESS_GRANTED && !call->match.route->from_memory)) {
         return hand_to_pool(call);
     }
     if (access == ACCESS_GRANTED) {
         call->match.route->answer(call);
+        (void)(call->reading.is_noted ? reading_finish(call) : NULL);
     }
     finish(call);
     return EXCHANGE_ANSWERED;

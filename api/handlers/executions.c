@@ -2,15 +2,13 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <string.h>
 
 #include "api/handlers/call.h"
-#include "api/http/cursor.h"
+#include "api/handlers/page.h"
 #include "api/http/list.h"
 #include "common/base/log.h"
 #include "common/ops/execution.h"
-
-#define LIMIT_DEFAULT 100
-#define LIMIT_MAX     1000
 
 /* In the order of api_executions.sql. */
 static const struct list_column execution_columns[] = {
@@ -77,7 +75,6 @@ static const struct list_column task_columns[] = {
 
 static const char *const statuses[] = {"queued", "running",     "success",   "partial", "held",
                                        "error",  "interrupted", "cancelled", NULL};
-static const char *const formats[] = {"json", "csv", "ndjson", NULL};
 
 const struct param_spec executions_params[] = {
     {.name = "load", .type = PARAM_TEXT, .help = "Only executions of this load."},
@@ -86,17 +83,7 @@ const struct param_spec executions_params[] = {
      .type = PARAM_TEXT,
      .help = "Only executions that ran a task of this source, or were asked for it."},
     {.name = "since", .type = PARAM_INSTANT, .help = "Queued at or after this time."},
-    {.name = "limit",
-     .type = PARAM_INTEGER,
-     .min = 1,
-     .max = LIMIT_MAX,
-     .fallback = "100",
-     .help = "Rows of one page."},
-    {.name = "cursor", .type = PARAM_TEXT, .help = "page.next_cursor of the page before."},
-    {.name = "format",
-     .type = PARAM_CHOICE,
-     .choices = formats,
-     .help = "Wins over the Accept header."},
+    PAGE_PARAMS,
 };
 const size_t executions_params_count = ARRAY_SIZE(executions_params);
 
@@ -226,19 +213,6 @@ void execution_cancel_answer(struct call *call)
 
 /* --- the list --------------------------------------------------------------------------------- */
 
-struct page {
-    int64_t limit;
-    enum list_format format;
-    struct buf question; /* what a cursor is bound to */
-    struct buf after;    /* id of the last row of the page before; empty = first page */
-};
-
-static void page_release(struct page *page)
-{
-    buf_release(&page->question);
-    buf_release(&page->after);
-}
-
 static bool check_load(struct call *call, const char *load)
 {
     if (load == NULL || catalog_find_load(&call->service->config->catalog, load) != NULL) {
@@ -248,99 +222,26 @@ static bool check_load(struct call *call, const char *load)
                                  "there is no load \"%.64s\": GET /v1/loads lists them", load);
 }
 
-static bool read_page(struct call *call, struct page *page)
-{
-    static const char *const not_the_question[] = {"cursor", "limit", "format", NULL};
-    page->limit = params_integer(&call->params, "limit", LIMIT_DEFAULT);
-    if (!list_negotiate(call->request, params_text(&call->params, "format"), &page->format,
-                        &call->problem)) {
-        return false;
-    }
-    buf_addf(&page->question, "%s?", call->match.route->pattern);
-    params_write_query(&call->params, not_the_question, &page->question);
-    const char *cursor = params_text(&call->params, "cursor");
-    int64_t id = 0;
-    if (cursor == NULL) {
-        return true;
-    }
-    if (!cursor_read(buf_str(&page->question), str_from(cursor), &page->after) ||
-        !str_to_int64(buf_str(&page->after), 1, INT64_MAX, &id)) {
-        return problem_set_parameter(&call->problem, STR_LITERAL("cursor"), "invalid_cursor",
-                                     "cursor was altered or belongs to other filters: repeat the "
-                                     "filters of the first page, or start without a cursor");
-    }
-    return true;
-}
-
-/* Link: </v1/executions?...&cursor=...>; rel="next" */
-static void add_link(struct call *call, const struct buf *cursor)
-{
-    static const char *const except[] = {"cursor", NULL};
-    struct buf query CLEANUP(buf_release) = {0};
-    buf_init(&query, 3000);
-    params_write_query(&call->params, except, &query);
-    response_header(call->response, call->request, "Link", "<%s?%s%scursor=%s>; rel=\"next\"",
-                    call->match.route->pattern, query.ptr, query.len > 0 ? "&" : "", cursor->ptr);
-}
-
-static void write_page(struct call *call,
-                       const struct page *page,
-                       const struct db_result *rows,
-                       const struct meta *meta)
-{
-    struct response *response = call->response;
-    size_t n_rows = db_rows(rows);
-    bool has_more = n_rows > (size_t)page->limit;
-    struct buf cursor CLEANUP(buf_release) = {0};
-    buf_init(&cursor, 1024);
-    if (has_more) {
-        n_rows = (size_t)page->limit;
-        cursor_write(buf_str(&page->question), db_str(rows, n_rows - 1, 0), &cursor);
-        add_link(call, &cursor);
-    }
-    buf_add_c(&response->body, page->format == LIST_JSON ? "{\"data\":" : "");
-    list_write(&response->body, page->format, execution_columns, ARRAY_SIZE(execution_columns),
-               rows, n_rows);
-    if (page->format == LIST_JSON) {
-        buf_addf(&response->body,
-                 ",\"page\":{\"limit\":%lld,\"next_cursor\":%s%s%s,\"has_more\":%s}",
-                 (long long)page->limit, has_more ? "\"" : "null", cursor.ptr, has_more ? "\"" : "",
-                 has_more ? "true" : "false");
-    }
-    char digest[RESPONSE_ETAG_MAX];
-    response_digest(buf_str(&response->body), digest);
-    if (page->format == LIST_JSON) {
-        buf_add_char(&response->body, ',');
-        meta_write(&response->body, meta);
-        buf_add_c(&response->body, "}\n");
-    }
-    response->content_type = list_content_type(page->format);
-    response_header(response, call->request, "Vary", "Accept");
-    (void)response_validate(response, call->request, str_from(digest), call->match.route->ttl_s);
-}
-
 void executions_answer(struct call *call)
 {
+    static const struct page_key order[] = {{0, CELL_NUMBER}};
     struct page page CLEANUP(page_release) = {0};
-    buf_init(&page.question, 4096);
-    buf_init(&page.after, CURSOR_POSITION_MAX);
     const char *load = params_text(&call->params, "load");
-    if (!check_load(call, load) || !read_page(call, &page)) {
+    if (!check_load(call, load) || !page_init(&page, call, order, ARRAY_SIZE(order))) {
         return;
     }
-    char limit[24];
-    (void)snprintf(limit, sizeof(limit), "%lld", (long long)page.limit + 1);
     struct db_result *rows CLEANUP(db_result_freep) = call_query(
         call, "api_executions.sql",
         DB_PARAMS(NULL, load, params_text(&call->params, "status"),
                   params_text(&call->params, "source"), params_text(&call->params, "since"),
-                  page.after.len > 0 ? page.after.ptr : NULL, limit));
+                  page.after[0], page.rows));
     struct buf as_of CLEANUP(buf_release) = {0};
-    buf_init(&as_of, 64);
-    struct meta meta = {.is_fresh = true};
-    if (rows == NULL || !read_version(call, &as_of, &meta.version)) {
+    buf_init(&as_of, CACHE_INSTANT_MAX - 1);
+    struct reading *reading = &call->reading;
+    if (rows == NULL || !read_version(call, &as_of, &reading->version)) {
         return;
     }
-    meta.as_of = as_of.ptr;
-    write_page(call, &page, rows, &meta);
+    memcpy(reading->as_of, as_of.ptr, as_of.len + 1);
+    reading->is_noted = true;
+    page_write(&page, call, execution_columns, ARRAY_SIZE(execution_columns), rows);
 }

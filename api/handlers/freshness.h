@@ -22,6 +22,7 @@ enum freshness_column {
     FRESHNESS_LAST_EXECUTION,
     FRESHNESS_LAST_STATUS,
     FRESHNESS_LAST_ERROR,
+    FRESHNESS_FEEDS_TICKETS,
 };
 
 /* From FRESHNESS_VERSION on, as the API names them. */

@@ -83,7 +83,11 @@ static void write_schema(struct buf *out, const struct param_spec *spec)
         buf_add_c(out, "{\"type\":\"string\"");
         break;
     case PARAM_LIST:
-        buf_add_c(out, "{\"type\":\"array\",\"items\":{\"type\":\"string\"}");
+        buf_add_c(out, "{\"type\":\"array\",\"items\":{\"type\":\"string\"");
+        if (spec->choices != NULL) {
+            write_choices(out, spec);
+        }
+        buf_add_char(out, '}');
         break;
     case PARAM_INSTANT:
         buf_add_c(out, "{\"type\":\"string\",\"examples\":[\"2026-01-31\","

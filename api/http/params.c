@@ -93,7 +93,7 @@ static const char *repair_offset(struct arena *arena, const char *text)
     return repaired;
 }
 
-static bool add_value(struct params *params,
+static bool add_one(struct params *params,
                       const struct request *request,
                       struct str name,
                       struct str text,
@@ -146,6 +146,25 @@ static bool add_value(struct params *params,
     }
     value->texts[value->n_texts++] = copy;
     return true;
+}
+
+/* Values that cannot hold a comma may be separated by one. */
+static bool add_value(struct params *params,
+                      const struct request *request,
+                      struct str name,
+                      struct str text,
+                      struct problem *problem)
+{
+    size_t index = spec_index(params, name);
+    bool is_list = index != SIZE_MAX && params->specs[index].type == PARAM_LIST &&
+                   params->specs[index].choices != NULL;
+    struct str rest = text;
+    while (is_list && memchr(rest.ptr, ',', rest.len) != NULL) {
+        if (!add_one(params, request, name, str_cut(&rest, ','), problem)) {
+            return false;
+        }
+    }
+    return add_one(params, request, name, rest, problem);
 }
 
 /* Query strings and form bodies. */
@@ -343,8 +362,9 @@ static bool check_value(const struct param_spec *spec, const char *text, struct 
     struct str name = str_from(spec->name);
     switch (spec->type) {
     case PARAM_TEXT:
-    case PARAM_LIST:
         return true;
+    case PARAM_LIST:
+        return spec->choices == NULL || check_choice(spec, text, problem);
     case PARAM_INSTANT:
         return instant_parse_rfc3339(str_from(text), &number) ||
                problem_set_parameter(problem, name, "invalid_parameter",

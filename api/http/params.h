@@ -31,7 +31,8 @@ struct param_spec {
     enum param_type type;
     int64_t min;
     int64_t max;
-    const char *const *choices; /* ends with NULL */
+    const char *const *choices; /* ends with NULL; a list of choices may also be one value with
+                                   commas */
     const char *fallback;       /* what absence means, for documentation; NULL = nothing */
     const char *help;
 };

@@ -29,6 +29,8 @@ struct route {
     const char *pattern;
     enum scope scope;
     int ttl_s;        /* Cache-Control: max-age of a good answer */
+    int slice_s; /* > 0: the answer is cached; what of it depends on the clock is as of a moment in
+                    the present slice of this length */
     bool from_memory; /* answered on the polling thread: never touches the database */
     bool is_list;     /* paged; CSV and NDJSON on request */
     int status;       /* of a good answer */
@@ -37,6 +39,7 @@ struct route {
     const char *operation; /* operationId */
     const char *summary;
     const char *schema; /* of the answer, in the OpenAPI document */
+    const char *media;  /* of an answer that is not JSON, instead of a schema */
 
     /* Builds the answer. Runs on a database thread, or on the polling thread if from_memory. */
     void (*answer)(struct call *call);

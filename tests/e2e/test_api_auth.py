@@ -196,7 +196,8 @@ class Tokens(AuthCase):
         self.assert_refused(self.bearer(signed), "the token is malformed")
 
     def test_oversized_and_odd_headers_are_refused(self):
-        self.assert_refused(self.bearer(self.hs256(self.claims(x="y" * 6500))), "the token is malformed")
+        self.assertEqual(self.look(self.bearer(self.hs256(self.claims(x="y" * 5500)))).status, 200)
+        self.assert_refused(self.bearer(self.hs256(self.claims(x="y" * 6500))))
         for value in ("Bearer", "Bearer ", "Bearer a b", "Bearer a,b", "Digest x", "Bearer " + "a" * 9000, "Basic !!!",
                       "Basic " + base64.b64encode(b"jane:secret").decode()):
             self.assert_refused({"Authorization": value})
@@ -237,6 +238,8 @@ class Rotation(AuthCase):
     def setUp(self):
         super().setUp()
         self.keys.keys, self.keys.broken = [self.rsa, self.ec], None
+        self.keys.gate.set()
+        foz.wait_until(lambda: self.look(self.bearer(self.rsa.sign(self.claims()))).status == 200, "the keys are these")
 
     def settle(self):
         """Behind the cooldown."""
@@ -252,8 +255,9 @@ class Rotation(AuthCase):
         self.assert_refused(old_token, "the token is not accepted")
 
     def test_many_tokens_with_unknown_keys_cause_few_fetches(self):
-        self.settle()
         tokens = [self.bearer(self.ec.sign(self.claims(), kid=f"guess{i}")) for i in range(20)]
+        self.settle()  # keys that could not be read a moment ago have been by now,
+        self.settle()  # and this is behind the cooldown of that
         before, started = len(self.keys.requests), time.monotonic()
         self.keys.gate.clear()
         answers = []
@@ -294,6 +298,7 @@ class Azure(AuthCase):
     def setUp(self):
         super().setUp()
         self.organisation.outage = None
+        self.organisation.gate.set()
 
     def person(self, token, **more):
         header = identity.basic(token)

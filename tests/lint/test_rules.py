@@ -40,12 +40,16 @@ class Layers(unittest.TestCase):
 class Wrappers(unittest.TestCase):
     def test_a_foreign_library_is_included_by_its_wrapper_only(self):
         samples = {"libpq-fe.h": "common/io/db_copy.c", "cjson/cJSON.h": "common/io/json.c", "yaml.h": "common/io/yaml.c",
-                   "openssl/evp.h": "common/io/crypto.c", "xxhash.h": "common/io/hash.c", "glib.h": "common/io/zone.c",
+                   "openssl/evp.h": "common/io/crypto.c", "cjose/cjose.h": "common/io/jose.c", "xxhash.h": "common/io/hash.c", "glib.h": "common/io/zone.c",
                    "curl/curl.h": "worker/http/transport_curl.c", "microhttpd.h": "api/http/server.c"}
         for header, owner in samples.items():
             with self.subTest(header):
                 self.assertEqual([], rules.check_wrappers(owner, f"#include <{header}>\n"))
                 self.assertEqual(["wrapper"], names(rules.check_wrappers("common/ops/execution.c", f"#include <{header}>\n")))
+
+    def test_each_program_has_its_own_wrapper_of_libcurl(self):
+        self.assertEqual([], rules.check_wrappers("api/http/fetch.c", "#include <curl/curl.h>\n"))
+        self.assertEqual(["wrapper"], names(rules.check_wrappers("api/guard/azure.c", "#include <curl/curl.h>\n")))
 
 
 class Banned(unittest.TestCase):

@@ -93,6 +93,10 @@ class _Service:
                     self.end_headers()
                     self.wfile.write(data)
 
+            def handle(self):
+                with contextlib.suppress(OSError):  # a client that gives up may do so
+                    super().handle()
+
             def log_message(self, *_):
                 pass
 

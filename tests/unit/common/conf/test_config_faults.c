@@ -138,6 +138,8 @@ static const struct fault_case cases[] = {
     {"api: {auth: {jwt: {audience: foz, hs256_secret: env:X}}}\n", "lacks the key \"issuer\""},
     {"api: {auth: {jwt: {issuer: i, audience: foz}}}\n",
      "api.auth.jwt has no key to check tokens with; add jwks_file, jwks_url or hs256_secret"},
+    {"api: {auth: {jwt: {issuer: i, audience: a, jwks_file: /f, jwks_url: 'https://u'}}}\n",
+     "api.auth.jwt has both jwks_file and jwks_url; remove one of them"},
     {"api: {auth: {azure_devops: {source: snow}}}\n",
      "api.auth.azure_devops.source names \"snow\", which is no azure_devops source"},
     {"api: {auth: {azure_devops: {source: a, scopes: [dash.rea]}}}\n",
