@@ -2,49 +2,12 @@
 
 #include <string.h>
 
+#include "api/http/asset.h"
+
 static const char info[] =
     "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"foz\",\"version\":\"" FOZ_VERSION "\","
     "\"summary\":\"ServiceNow, GLPI and Azure DevOps in one PostgreSQL database\","
     "\"license\":{\"name\":\"MIT\",\"identifier\":\"MIT\"}},\"paths\":{";
-
-/* What answers look like; referred to by name from the route table. */
-static const char schemas[] =
-    "\"Problem\":{\"type\":\"object\",\"description\":\"RFC 9457\",\"required\":[\"title\","
-    "\"status\",\"code\",\"detail\",\"trace_id\"],\"properties\":{\"type\":{\"type\":\"string\"},"
-    "\"title\":{\"type\":\"string\"},\"status\":{\"type\":\"integer\"},\"code\":{\"type\":"
-    "\"string\"},\"detail\":{\"type\":\"string\"},\"parameter\":{\"type\":\"string\"},"
-    "\"trace_id\":{\"type\":\"string\"}}},"
-    "\"Meta\":{\"type\":\"object\",\"properties\":{\"as_of\":{\"type\":[\"string\",\"null\"],"
-    "\"format\":\"date-time\"},\"version\":{\"type\":\"integer\"},\"lag_seconds\":{\"type\":["
-    "\"integer\",\"null\"]},\"fresh\":{\"type\":\"boolean\"}}},"
-    "\"Page\":{\"type\":\"object\",\"properties\":{\"limit\":{\"type\":\"integer\"},"
-    "\"next_cursor\":{\"type\":[\"string\",\"null\"]},\"has_more\":{\"type\":\"boolean\"}}},"
-    "\"Health\":{\"type\":\"object\",\"required\":[\"status\",\"version\"],\"properties\":{"
-    "\"status\":{\"const\":\"healthy\"},\"version\":{\"type\":\"string\"},\"schema_version\":{"
-    "\"type\":\"integer\"}}},"
-    "\"Document\":{\"type\":\"object\"},"
-    "\"Accepted\":{\"type\":\"object\",\"required\":[\"status\",\"execution_id\",\"load\","
-    "\"location\",\"joined\"],\"properties\":{\"status\":{\"type\":\"string\"},\"execution_id\":{"
-    "\"type\":\"integer\"},\"load\":{\"type\":\"string\"},\"location\":{\"type\":\"string\"},"
-    "\"joined\":{\"type\":\"boolean\"}}},"
-    "\"Cancelled\":{\"type\":\"object\",\"properties\":{\"status\":{\"enum\":[\"cancelled\","
-    "\"cancelling\"]},\"execution_id\":{\"type\":\"integer\"},\"location\":{\"type\":"
-    "\"string\"}}},"
-    "\"Execution\":{\"type\":\"object\",\"required\":[\"id\",\"load\",\"mode\",\"status\"],"
-    "\"properties\":{\"id\":{\"type\":\"integer\"},\"load\":{\"type\":\"string\"},\"mode\":{"
-    "\"type\":\"string\"},\"status\":{\"enum\":[\"queued\",\"running\",\"success\",\"partial\","
-    "\"held\",\"error\",\"interrupted\",\"cancelled\"]},\"trigger\":{\"type\":\"string\"},"
-    "\"requested_by\":{\"type\":\"string\"},\"trace_id\":{\"type\":[\"string\",\"null\"]},"
-    "\"queued_at\":{\"type\":\"string\",\"format\":\"date-time\"},\"tasks\":{\"type\":\"array\","
-    "\"items\":{\"type\":\"object\"}}}},"
-    "\"ExecutionAnswer\":{\"type\":\"object\",\"properties\":{\"data\":{\"$ref\":"
-    "\"#/components/schemas/Execution\"},\"meta\":{\"$ref\":\"#/components/schemas/Meta\"}}},"
-    "\"Executions\":{\"type\":\"object\",\"properties\":{\"data\":{\"type\":\"array\",\"items\":{"
-    "\"$ref\":\"#/components/schemas/Execution\"}},\"page\":{\"$ref\":"
-    "\"#/components/schemas/Page\"},\"meta\":{\"$ref\":\"#/components/schemas/Meta\"}}},"
-    "\"Loads\":{\"type\":\"object\",\"properties\":{\"data\":{\"type\":\"array\",\"items\":{"
-    "\"type\":\"object\",\"required\":[\"load\",\"tasks\"]}},\"meta\":{\"$ref\":"
-    "\"#/components/schemas/Meta\"}}}";
 
 static void write_path(struct buf *out, const char *pattern)
 {
@@ -164,17 +127,30 @@ static void write_body(struct buf *out, const struct route *route)
     buf_add_c(out, "}}");
 }
 
-static void write_responses(struct buf *out, const struct route *route)
+static void write_content(struct buf *out, const struct route *route)
 {
-    buf_addf(out,
-             ",\"responses\":{\"%d\":{\"description\":\"Good.\",\"content\":{"
-             "\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/%s\"}}",
-             route->status, route->schema);
+    if (route->media != NULL) {
+        buf_addf(out, "\"%s\":{\"schema\":{\"type\":\"string\"}}", route->media);
+        return;
+    }
+    buf_addf(out, "\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/%s\"}}",
+             route->schema);
     if (route->is_list) {
         buf_add_c(out, ",\"text/csv\":{\"schema\":{\"type\":\"string\"}},\"application/x-ndjson\":{"
                        "\"schema\":{\"type\":\"string\"}}");
     }
-    buf_add_c(out, "}},\"default\":{\"description\":\"Refused or failed.\",\"content\":{"
+}
+
+static void write_responses(struct buf *out, const struct route *route)
+{
+    buf_addf(out, ",\"responses\":{\"%d\":{\"description\":\"Good.\",\"content\":{", route->status);
+    write_content(out, route);
+    buf_add_c(out, "}}");
+    bool is_validated = strcmp(route->method, "GET") == 0 && route->scope != SCOPE_NONE;
+    if (is_validated) {
+        buf_add_c(out, ",\"304\":{\"description\":\"What If-None-Match names is still good.\"}");
+    }
+    buf_add_c(out, ",\"default\":{\"description\":\"Refused or failed.\",\"content\":{"
                    "\"application/problem+json\":{\"schema\":{\"$ref\":"
                    "\"#/components/schemas/Problem\"}}}}}");
 }
@@ -198,6 +174,15 @@ static void write_operation(struct buf *out, const struct route *route)
     write_body(out, route);
     write_responses(out, route);
     buf_add_char(out, '}');
+}
+
+/* What answers look like; referred to by name from the route table. */
+static void write_schemas(struct buf *out)
+{
+    struct str text = asset_text("schemas.json");
+    while (text.ptr != NULL) {
+        buf_add_str(out, str_cut(&text, '\n'));
+    }
 }
 
 /* Is this the first row with its pattern? */
@@ -230,13 +215,13 @@ void openapi_write(const struct route *routes, size_t n_routes, struct buf *out)
         }
         buf_add_char(out, '}');
     }
-    buf_addf(out,
-             "},\"components\":{\"securitySchemes\":{\"apiKey\":{\"type\":\"apiKey\",\"in\":"
+    buf_add_c(
+        out, "},\"components\":{\"securitySchemes\":{\"apiKey\":{\"type\":\"apiKey\",\"in\":"
              "\"header\",\"name\":\"X-API-Key\"},\"bearer\":{\"type\":\"http\",\"scheme\":"
              "\"bearer\",\"bearerFormat\":\"JWT\",\"description\":\"A token of api.auth.jwt, or of "
              "Azure DevOps, where the service is configured for it.\"},\"azureDevOps\":{\"type\":"
              "\"http\",\"scheme\":\"basic\",\"description\":\"An Azure DevOps PAT as the password "
-             "of an empty user name, where the service is configured for it.\"}},\"schemas\":{%s}}}"
-             "\n",
-             schemas);
+             "of an empty user name, where the service is configured for it.\"}},\"schemas\":");
+    write_schemas(out);
+    buf_add_c(out, "}}\n");
 }

@@ -28,7 +28,7 @@ struct route {
     const char *method;
     const char *pattern;
     enum scope scope;
-    int ttl_s;        /* Cache-Control: max-age of a good answer */
+    int ttl_s;   /* Cache-Control: max-age of a good answer */
     int slice_s; /* > 0: the answer is cached; what of it depends on the clock is as of a moment in
                     the present slice of this length */
     bool from_memory; /* answered on the polling thread: never touches the database */

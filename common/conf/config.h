@@ -144,6 +144,7 @@ struct api_config {
     const char *const *cors_origins;
     size_t n_cors_origins;
     int64_t body_limit_bytes;
+    int64_t cache_limit_bytes;
     int64_t threads;
 };
 

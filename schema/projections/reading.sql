@@ -2,12 +2,21 @@
 -- age of what is read, the SLAs of a ticket, breaches, and the figures of the routes as views for
 -- those who read the database directly. Applied after the model's own files.
 
+CREATE OR REPLACE FUNCTION api.feeds_tickets(p_task text) RETURNS boolean
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+  SELECT EXISTS (SELECT FROM (VALUES ('servicenow'), ('glpi'), ('azure_devops')) AS t(source_type)
+                  WHERE core.role_of(t.source_type, p_task) IN ('own', 'linked', 'history'));
+END;
+
+COMMENT ON FUNCTION api.feeds_tickets(text) IS
+  'tickets, their SLAs and their history are made of this task; lists of names (users, groups) are not';
+
 CREATE OR REPLACE VIEW api.freshness AS
 SELECT v.source, v.task, v.version, v.changed_at, v.checked_at AS as_of,
        greatest(0, floor(extract(epoch FROM clock_timestamp() - v.checked_at)))::bigint AS lag_seconds,
        clock_timestamp() - v.checked_at <= interval '300 seconds' AS fresh,
-       EXISTS (SELECT FROM (VALUES ('servicenow'), ('glpi'), ('azure_devops')) AS t(source_type)
-                WHERE core.role_of(t.source_type, v.task) IN ('own', 'linked', 'history')) AS feeds_tickets
+       api.feeds_tickets(v.task) AS feeds_tickets
   FROM ops.projection_version v;
 
 COMMENT ON VIEW api.freshness IS 'how old the copy of each task is, as GET /v1/system/health tells it';

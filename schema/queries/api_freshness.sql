@@ -2,7 +2,8 @@
 SELECT p.load, p.source, p.task, v.version, v.changed_at, v.checked_at,
        CASE WHEN v.checked_at IS NOT NULL
             THEN greatest(0, floor(extract(epoch FROM clock_timestamp() - v.checked_at)))::bigint END,
-       w.high, t.execution_id, t.status, t.error_message
+       w.high, t.execution_id, t.status, t.error_message,
+       api.feeds_tickets(p.task)
   FROM jsonb_to_recordset($1::jsonb) AS p(load text, source text, task text)
   LEFT JOIN ops.projection_version v ON v.source = p.source AND v.task = p.task
   LEFT JOIN ops.watermark w ON w.source = p.source AND w.task = p.task
