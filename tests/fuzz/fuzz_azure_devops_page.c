@@ -6,6 +6,7 @@
 #include "tests/unit/worker/sources/copy_stream.h"
 #include "worker/sources/azure_devops_judge.h"
 #include "worker/sources/azure_devops_page.h"
+#include "worker/transform/row.h"
 
 /*
  * Any bytes as an answer of Azure DevOps: as a page of work items, as one record, as a list of ids
