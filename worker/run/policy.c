@@ -17,8 +17,10 @@ int policy_exit_of_error(const struct error *err)
                    : EXIT_TASK_FAILED;
     case ERROR_NONE:
         return EXIT_COMPLETE;
-    case ERROR_DATA:
     case ERROR_CONFIG:
+        /* What the source refused may be its own fault; what contradicts itself here is not. */
+        return err->http_status == 0 ? EXIT_BAD_CONFIG : EXIT_TASK_FAILED;
+    case ERROR_DATA:
     case ERROR_LIMIT:
     case ERROR_UNCERTAIN:
     case ERROR_CANCELLED:
@@ -30,7 +32,7 @@ int policy_exit_of_error(const struct error *err)
 
 int policy_exit_worse(int a, int b)
 {
-    static const int ORDER[] = {EXIT_STOPPED,     EXIT_DENIED, EXIT_UNREACHABLE,
+    static const int ORDER[] = {EXIT_STOPPED,     EXIT_DENIED, EXIT_BAD_CONFIG, EXIT_UNREACHABLE,
                                 EXIT_TASK_FAILED, EXIT_HELD,   EXIT_PARTIAL};
     for (size_t i = 0; i < ARRAY_SIZE(ORDER); i++) {
         if (a == ORDER[i] || b == ORDER[i]) {

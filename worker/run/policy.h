@@ -26,7 +26,7 @@ enum exit_code {
 /* Of a failed task, or of a source that cannot be checked. */
 int policy_exit_of_error(const struct error *err);
 
-/* The one that counts where causes mix: the first of 77, 69, 1, 4, 3. */
+/* The one that counts where causes mix: the first of 77, 78, 69, 1, 4, 3. */
 int policy_exit_worse(int a, int b);
 
 enum task_status

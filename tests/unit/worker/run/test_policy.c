@@ -16,6 +16,7 @@ static void every_error_code_has_its_exit_code(void **state)
     assert_int_equal(EXIT_DENIED, exit_of(ERROR_DENIED, 0));
     assert_int_equal(EXIT_TASK_FAILED, exit_of(ERROR_DATA, 200));
     assert_int_equal(EXIT_TASK_FAILED, exit_of(ERROR_CONFIG, 404));
+    assert_int_equal(EXIT_BAD_CONFIG, exit_of(ERROR_CONFIG, 0));
     assert_int_equal(EXIT_TASK_FAILED, exit_of(ERROR_LIMIT, 0));
     assert_int_equal(EXIT_TASK_FAILED, exit_of(ERROR_UNCERTAIN, 0));
     assert_int_equal(EXIT_TASK_FAILED, exit_of(ERROR_CANCELLED, 0));
@@ -44,8 +45,8 @@ static void no_answer_and_gateways_mean_unreachable(void **state)
 static void the_worse_exit_code_is_the_first_of_the_contract(void **state)
 {
     (void)state;
-    static const int ORDER[] = {EXIT_DENIED, EXIT_UNREACHABLE, EXIT_TASK_FAILED,
-                                EXIT_HELD,   EXIT_PARTIAL,     EXIT_COMPLETE};
+    static const int ORDER[] = {EXIT_DENIED, EXIT_BAD_CONFIG, EXIT_UNREACHABLE, EXIT_TASK_FAILED,
+                                EXIT_HELD,   EXIT_PARTIAL,    EXIT_COMPLETE};
     for (size_t i = 0; i < ARRAY_SIZE(ORDER); i++) {
         for (size_t k = i; k < ARRAY_SIZE(ORDER); k++) {
             assert_int_equal(ORDER[i], policy_exit_worse(ORDER[i], ORDER[k]));
