@@ -11,6 +11,7 @@
 #define REFUSALS_MAX   4
 #define SHORTFALLS_MAX 4
 #define STALLS_MAX     20
+#define GROWTH_MAX     10
 
 void glpi_list_init(struct glpi_list *list, enum glpi_order order, int column)
 {
@@ -51,13 +52,14 @@ static bool is_unique(const struct glpi_list *list)
 
 /* Has this row been read? Rows in front of the last one were, or came there since and belong to the
  * next run; rows beside it were if it is alone there, or drained. */
-static bool is_old(const struct glpi_list *list, struct glpi_place place)
+static bool is_old(const struct glpi_list *list, struct glpi_place place, bool is_known)
 {
     if (!list->has_last) {
         return false;
     }
-    return is_before(list, place, list->last) ||
-           ((list->is_drained || is_unique(list)) && is_same_place(place, list->last));
+    bool is_same = is_same_place(place, list->last);
+    return is_before(list, place, list->last) || (is_known && !is_same) ||
+           ((list->is_drained || is_unique(list)) && is_same);
 }
 
 static void copy_text(char out[GLPI_TIME_LEN + 1], struct str text)
@@ -68,13 +70,14 @@ static void copy_text(char out[GLPI_TIME_LEN + 1], struct str text)
 enum glpi_seen glpi_list_look(const struct glpi_list *list,
                               struct glpi_list_page *page,
                               struct glpi_place place,
+                              bool is_known,
                               struct str text)
 {
     bool is_first = page->n == 0;
     if (!is_first && is_before(list, place, page->tail)) {
         return GLPI_SEEN_WRONG;
     }
-    bool old = is_old(list, place);
+    bool old = is_old(list, place, is_known);
     if (is_first && page->start > 0 && list->has_last && !old) {
         page->is_gap = true;
     }
@@ -125,8 +128,17 @@ static enum glpi_settled settle_empty(struct glpi_list *list, const struct glpi_
     return GLPI_SETTLED_AGAIN;
 }
 
+static enum glpi_settled fall_short(struct glpi_list *list, struct error *err)
+{
+    return ++list->shortfalls < SHORTFALLS_MAX
+               ? GLPI_SETTLED_AGAIN
+               : wrong(err, "answers hold fewer rows than their Content-Range says, so nothing "
+                            "proves that they are whole");
+}
+
 /* The header beside the rows must be about them. Restricted accounts get totals that are too high,
- * which shows on the last page: it is asked for twice before it is believed. */
+ * which shows at the list's end: a page that falls short is believed when it comes the same way
+ * twice and no whole page follows. */
 static enum glpi_settled
 check_range(struct glpi_list *list, const struct glpi_list_page *page, struct error *err)
 {
@@ -137,16 +149,18 @@ check_range(struct glpi_list *list, const struct glpi_list_page *page, struct er
                    : wrong(err, "the answer is about another range than the one asked for "
                                 "(Content-Range); check the proxies on the way");
     }
-    if (page->n < said) {
-        bool is_last = page->range_end + 1 >= page->total;
-        if (is_last && list->short_rows == page->n) {
-            return GLPI_SETTLED_KEEP;
+    bool was_overcounted = list->is_overcounted;
+    if (page->n < said && !page->is_gap) {
+        if (list->short_rows != page->n) {
+            list->short_rows = page->n;
+            return fall_short(list, err);
         }
-        list->short_rows = page->n;
-        return ++list->shortfalls < SHORTFALLS_MAX
-                   ? GLPI_SETTLED_AGAIN
-                   : wrong(err, "answers hold fewer rows than their Content-Range says, so nothing "
-                                "proves that they are whole");
+        list->is_overcounted = true;
+    }
+    /* Behind what was taken for the end there may be a few new rows, not pages of them. */
+    if (was_overcounted && (list->n_behind += page->n_fresh) > GROWTH_MAX) {
+        list->shortfalls = SHORTFALLS_MAX;
+        return fall_short(list, err);
     }
     list->shortfalls = 0;
     return GLPI_SETTLED_KEEP;
@@ -161,7 +175,7 @@ settle_short(struct glpi_list *list, const struct glpi_list_page *page, struct e
         return GLPI_SETTLED_KEEP;
     }
     list->doubts = page->n_fresh > 0 ? 1 : list->doubts + 1;
-    if (page->has_range && page->range_end + 1 < page->total) {
+    if (page->has_range && !list->is_overcounted && page->range_end + 1 < page->total) {
         /* It says itself that this is not the end: pages may just be capped. */
         return list->doubts < REFUSALS_MAX
                    ? GLPI_SETTLED_KEEP
@@ -238,7 +252,9 @@ glpi_list_settle(struct glpi_list *list, const struct glpi_list_page *page, stru
 
 void glpi_list_drained(struct glpi_list *list, int64_t n)
 {
+    bool is_exact = list->last.first == list->last.last;
     list->is_drained = true;
-    list->offset += n - list->ties > 0 ? n - list->ties : 0;
+    /* In the hour that comes twice some of them stand elsewhere. */
+    list->offset += is_exact && n > list->ties ? n - list->ties : 0;
     list->back = OVERLAP_ROWS;
 }

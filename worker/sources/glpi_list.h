@@ -55,6 +55,8 @@ struct glpi_list {
     int doubts;                        /* short pages in a row that do not agree with the total */
     int shortfalls;                    /* answers in a row with fewer rows than they say */
     int stalls;                        /* full pages in a row without anything new */
+    bool is_overcounted; /* a page fell short twice: the total counts what is not there */
+    int64_t n_behind;    /* rows that came after that */
     bool was_empty;
     bool is_finished;
     bool is_counted; /* the list's own total says that this is all */
@@ -87,10 +89,12 @@ void glpi_list_ask(const struct glpi_list *list,
 
 enum glpi_seen { GLPI_SEEN_WRONG = -1, GLPI_SEEN_OLD, GLPI_SEEN_FRESH, GLPI_SEEN_BELOW };
 
-/* The next row of the page. WRONG: the order was not kept. */
+/* The next row of the page; `is_known` if it stood at this place on the last page that was kept,
+ * which decides in the hour that comes twice. WRONG: the order was not kept. */
 enum glpi_seen glpi_list_look(const struct glpi_list *list,
                               struct glpi_list_page *page,
                               struct glpi_place place,
+                              bool is_known,
                               struct str text);
 
 enum glpi_settled {

@@ -39,7 +39,6 @@ struct page_context {
     struct glpi_list_page asked; /* as it was before the first attempt */
     struct glpi_list_page page;
     struct glpi_place place; /* of the last row, for a look at one row */
-    int64_t n_ids;           /* of walk->page_ids: the rows so far */
 };
 
 static enum glpi_take fail(const struct walk *walk, const char *words, struct error *err)
@@ -129,21 +128,41 @@ static enum glpi_take choose(struct page_context *context, int64_t id, const str
 }
 
 /* Joins for restricted accounts may bring a row twice, wherever it likes. */
-static bool is_repeated(const struct page_context *context, int64_t id)
+static bool is_repeated(const struct walk *walk, int64_t id)
 {
-    for (int64_t i = 0; i < context->n_ids; i++) {
-        if (context->walk->page_ids[i] == id) {
+    for (int64_t i = 0; i < walk->n_page_rows; i++) {
+        if (walk->page_rows[i].id == id) {
             return true;
         }
     }
     return false;
 }
 
-static void note_id(struct page_context *context, int64_t id)
+static void note_row(struct walk *walk, int64_t id, struct glpi_place place)
 {
-    if (context->n_ids < context->walk->page_size_max) {
-        context->walk->page_ids[context->n_ids++] = id;
+    if (walk->n_page_rows < walk->page_size_max) {
+        walk->page_rows[walk->n_page_rows++] = (struct glpi_spot){id, place.first};
     }
+}
+
+/* Only asked where the place itself does not tell: in the hour that comes twice. */
+static bool was_on_last_page(const struct walk *walk, int64_t id, struct glpi_place place)
+{
+    for (int64_t i = 0; place.first != place.last && i < walk->n_last_rows; i++) {
+        if (walk->last_rows[i].id == id && walk->last_rows[i].first == place.first) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void glpi_remember_page(struct walk *walk)
+{
+    struct glpi_spot *rows = walk->last_rows;
+    walk->last_rows = walk->page_rows;
+    walk->n_last_rows = walk->n_page_rows;
+    walk->page_rows = rows;
+    walk->n_page_rows = 0;
 }
 
 static enum glpi_take
@@ -162,19 +181,20 @@ look_at_list(void *arg, int64_t id, const struct cell *cells, struct error *err)
     if (check_list(context, cells, err) == GLPI_ROW_WRONG) {
         return GLPI_ROW_WRONG;
     }
-    switch (glpi_list_look(list, &context->page, place, is_by_time ? cell->text : STR_NONE)) {
+    switch (glpi_list_look(list, &context->page, place, was_on_last_page(walk, id, place),
+                           is_by_time ? cell->text : STR_NONE)) {
     case GLPI_SEEN_WRONG:
-        return is_repeated(context, id)
+        return is_repeated(walk, id)
                    ? GLPI_ROW_SKIP
                    : fail(walk, "records do not come in the order asked for", err);
     case GLPI_SEEN_BELOW:
     case GLPI_SEEN_OLD:
-        note_id(context, id);
+        note_row(walk, id, place);
         return GLPI_ROW_SKIP;
     case GLPI_SEEN_FRESH:
         break;
     }
-    note_id(context, id);
+    note_row(walk, id, place);
     return context->batch != NULL ? choose(context, id, cells) : GLPI_ROW_SKIP;
 }
 
@@ -193,7 +213,7 @@ static void restart(void *arg)
 {
     struct page_context *context = arg;
     context->page = context->asked;
-    context->n_ids = 0;
+    context->walk->n_page_rows = 0;
     if (context->batch != NULL) {
         glpi_mark_restore(context->batch, &context->mark);
     }

@@ -63,7 +63,8 @@ struct walk *glpi_walk_open(void *session,
     walk->page_size_max = task->page_size > 0 ? task->page_size : GLPI_PAGE_SIZE_DEFAULT;
     walk->page_size_max = walk->page_size_max > 2 ? walk->page_size_max : 2;
     walk->page_size = walk->page_size_max;
-    walk->page_ids = xcalloc((size_t)walk->page_size_max, sizeof(*walk->page_ids));
+    walk->page_rows = xcalloc((size_t)walk->page_size_max, sizeof(*walk->page_rows));
+    walk->last_rows = xcalloc((size_t)walk->page_size_max, sizeof(*walk->last_rows));
     walk->floor_id = INT64_MIN;
     buf_init(&walk->url, URL_MAX_BYTES);
     (void)glpi_filter_parse(task, &walk->filter, &walk->filter_error); /* said by fetch */
@@ -82,7 +83,8 @@ void glpi_walk_close(struct walk *walk)
         glpi_reader_free(walk->reader);
         buf_release(&walk->url);
         xfree(walk->seen);
-        xfree(walk->page_ids);
+        xfree(walk->page_rows);
+        xfree(walk->last_rows);
         xfree(walk);
     }
 }
@@ -107,6 +109,7 @@ static void note_good_page(struct walk *walk)
 static struct glpi_list *push_list(struct walk *walk, enum glpi_order order, int column)
 {
     struct glpi_list *list = &walk->lists[walk->n_lists++];
+    walk->n_last_rows = walk->n_lists == 1 ? 0 : walk->n_last_rows;
     glpi_list_init(list, order, column);
     (void)snprintf(list->path, sizeof(list->path), "/%s", walk->task->table);
     return list;
@@ -218,7 +221,10 @@ static void end_list(struct walk *walk, struct http_client *http)
 {
     const struct glpi_list *list = &walk->lists[--walk->n_lists];
     if (list->second[0] != '\0') {
-        glpi_list_drained(&walk->lists[walk->n_lists - 1], list->n_rows);
+        struct glpi_list *whole = &walk->lists[walk->n_lists - 1];
+        walk->n_changed +=
+            !list->is_trash && list->n_rows > whole->ties ? list->n_rows - whole->ties : 0;
+        glpi_list_drained(whole, list->n_rows);
         return;
     }
     walk->is_uncounted = walk->is_uncounted || !list->is_counted;
@@ -266,6 +272,9 @@ read_list(struct walk *walk, struct http_client *http, struct row_batch *batch, 
     } else {
         note_good_page(walk);
         walk->n_changed += list->second[0] == '\0' && !list->is_trash ? page.n_fresh : 0;
+        if (list->second[0] == '\0') {
+            glpi_remember_page(walk);
+        }
     }
     if (settled == GLPI_SETTLED_DRAIN) {
         begin_drain(walk);

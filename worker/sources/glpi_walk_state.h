@@ -14,6 +14,12 @@
 /* The parts of a CHANGES walk, in order. */
 enum glpi_part { GLPI_PART_LIVE, GLPI_PART_TRASH, GLPI_PART_NAMED, GLPI_PART_NONE };
 
+/* A row and where it stood. */
+struct glpi_spot {
+    int64_t id;
+    int64_t first;
+};
+
 struct walk {
     struct glpi_session *session;
     const struct source_config *source;
@@ -38,7 +44,10 @@ struct walk {
 
     int64_t page_size;
     int64_t page_size_max;
-    int64_t *page_ids; /* of the page being read: page_size_max of them */
+    struct glpi_spot *page_rows; /* of the page being read: page_size_max of them */
+    struct glpi_spot *last_rows; /* of the last one kept */
+    int64_t n_page_rows;
+    int64_t n_last_rows;
     int good_pages;
     int shrinks; /* halvings since the last good page */
     bool finished;
@@ -59,6 +68,9 @@ struct glpi_mark {
 
 struct glpi_mark glpi_mark_set(const struct row_batch *batch);
 void glpi_mark_restore(struct row_batch *batch, const struct glpi_mark *mark);
+
+/* The page was kept: the next one is held against its rows. */
+void glpi_remember_page(struct walk *walk);
 
 /* One page of the list on top, into `batch`; smaller and smaller while the server cannot cope.
  * *ret_missing: the parent is gone or out of sight. May block. */
