@@ -99,15 +99,18 @@ COMMENT ON COLUMN core.ticket.requester_key IS 'external_id of the requester, kn
 CREATE INDEX ticket_opened ON core.ticket (opened_at);
 CREATE INDEX ticket_updated ON core.ticket (updated_at, ticket_id);
 CREATE INDEX ticket_resolved ON core.ticket (resolved_at) WHERE resolved_at IS NOT NULL;
-CREATE INDEX ticket_assignee ON core.ticket (source, assignee_key) WHERE assignee_key IS NOT NULL;
-CREATE INDEX ticket_resolver ON core.ticket (source, resolver_key) WHERE resolver_key IS NOT NULL;
+CREATE INDEX ticket_assignee ON core.ticket (assignee_id) WHERE assignee_id IS NOT NULL;
+-- Who is known by a mail address only. Others are looked for by a scan: people change seldom, and
+-- every index here is paid for by each change of a ticket.
+CREATE INDEX ticket_assignee_mail ON core.ticket (assignee_key) WHERE assignee_key LIKE 'mail:%';
+CREATE INDEX ticket_resolver_mail ON core.ticket (resolver_key) WHERE resolver_key LIKE 'mail:%';
 CREATE INDEX ticket_running ON core.ticket (sla_due_at) WHERE sla_done_at IS NULL AND sla_due_at IS NOT NULL;
 CREATE INDEX ticket_unowned ON core.ticket (sla_own_due_at) WHERE sla_owned_after_s = 0 AND sla_own_due_at IS NOT NULL;
 CREATE INDEX ticket_search ON core.ticket USING gin
   (to_tsvector('simple', coalesce(number, '') || ' ' || coalesce(title, '')));
 
 CREATE TABLE core.ticket_event (
-  event_id      uuid PRIMARY KEY,
+  event_id      uuid NOT NULL,
   ticket_id     text COLLATE "C" NOT NULL,
   type          text NOT NULL CHECK (type IN
                   ('TicketCreatedV1', 'TicketUpdatedV1', 'TechnicianAssignmentChangedV1', 'TicketStatusChangedV1',
@@ -116,15 +119,15 @@ CREATE TABLE core.ticket_event (
   recorded_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
   execution_id  bigint,
   trace_id      text,
-  payload       jsonb NOT NULL
+  payload       jsonb NOT NULL,
+  -- An event's id is computed from its ticket too, so it is unique by itself.
+  PRIMARY KEY (ticket_id, event_id)
 );
 
 COMMENT ON TABLE core.ticket_event IS 'append-only; a ticket that is gone keeps its events';
 COMMENT ON COLUMN core.ticket_event.event_id IS
   'computed from what happened, so that the same happening is recorded once however often it is seen';
 COMMENT ON COLUMN core.ticket_event.occurred_at IS 'by the source''s clock';
-
-CREATE INDEX ticket_event_ticket ON core.ticket_event (ticket_id, occurred_at);
 
 CREATE FUNCTION core.refuse_change() RETURNS trigger
 LANGUAGE plpgsql AS $$

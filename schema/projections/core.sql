@@ -169,34 +169,27 @@ BEGIN
     LEFT JOIN core.technician t ON t.email = e.email;
   UPDATE core.ticket t SET assignee_id = a.technician_id FROM pg_temp.address a, core.source s
    WHERE s.source_type = 'azure_devops' AND t.source = s.source AND t.assignee_key = a.key
-     AND t.assignee_id IS DISTINCT FROM a.technician_id;
+     AND t.assignee_key LIKE 'mail:%' AND t.assignee_id IS DISTINCT FROM a.technician_id;
   UPDATE core.ticket t SET resolved_by_id = a.technician_id FROM pg_temp.address a, core.source s
    WHERE s.source_type = 'azure_devops' AND t.source = s.source AND t.resolver_key = a.key
-     AND t.resolved_by_id IS DISTINCT FROM a.technician_id;
+     AND t.resolver_key LIKE 'mail:%' AND t.resolved_by_id IS DISTINCT FROM a.technician_id;
 END
 $$;
 
--- The tickets whose people changed, into pg_temp.touched.
+-- The tickets whose people changed, into pg_temp.touched: one scan.
 CREATE OR REPLACE FUNCTION core.touch_by_people(p_source text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
   INSERT INTO pg_temp.touched
-  SELECT t.external_id FROM pg_temp.person_change c
-    JOIN core.ticket t ON t.source = p_source AND t.assignee_key = c.external_id
-   WHERE t.assignee_id IS DISTINCT FROM c.technician_id
-  UNION
-  SELECT t.external_id FROM pg_temp.person_change c
-    JOIN core.ticket t ON t.source = p_source AND t.resolver_key = c.external_id
-   WHERE t.resolved_by_id IS DISTINCT FROM c.technician_id
+  SELECT t.external_id FROM core.ticket t
+    LEFT JOIN pg_temp.person_change a ON a.external_id = t.assignee_key
+    LEFT JOIN pg_temp.person_change r ON r.external_id = t.resolver_key
+    LEFT JOIN pg_temp.person_change q ON q.external_id = t.requester_key
+   WHERE t.ticket_id >= p_source || ':' AND t.ticket_id < p_source || ';'
+     AND ((a.external_id IS NOT NULL AND t.assignee_id IS DISTINCT FROM a.technician_id)
+       OR (r.external_id IS NOT NULL AND t.resolved_by_id IS DISTINCT FROM r.technician_id)
+       OR (q.external_id IS NOT NULL AND t.requester IS DISTINCT FROM q.name))
   ON CONFLICT DO NOTHING;
-  -- Requesters have no index: names change seldom.
-  IF EXISTS (SELECT FROM pg_temp.person_change c WHERE c.name IS DISTINCT FROM c.old_name) THEN
-    INSERT INTO pg_temp.touched
-    SELECT t.external_id FROM core.ticket t
-      JOIN pg_temp.person_change c ON c.external_id = t.requester_key
-     WHERE t.ticket_id >= p_source || ':' AND t.ticket_id < p_source || ';' AND t.requester IS DISTINCT FROM c.name
-    ON CONFLICT DO NOTHING;
-  END IF;
 END
 $$;
 
@@ -226,7 +219,7 @@ BEGIN
       SELECT e.event_id, e.occurred_at FROM core.ticket_event e
        WHERE e.ticket_id = c.ticket_id AND e.type = 'TicketDeletedV1' AND e.payload ->> 'how' <> 'trashed'
          AND NOT EXISTS (SELECT FROM core.ticket_event r
-                          WHERE r.event_id = core.event_id(c.ticket_id, 'TicketRestoredV1', e.event_id::text))
+                          WHERE r.ticket_id = c.ticket_id AND r.event_id = core.event_id(c.ticket_id, 'TicketRestoredV1', e.event_id::text))
        ORDER BY e.recorded_at DESC LIMIT 1) d ON NOT p_only_new
    WHERE c.ticket_id IS NOT NULL
      AND ((c.old).ticket_id IS NULL
@@ -282,6 +275,11 @@ BEGIN
        WHERE f.old IS DISTINCT FROM f.new
       HAVING count(*) > 0) e
    WHERE c.ticket_id IS NOT NULL AND (c.old).ticket_id IS NOT NULL
+     AND (c.status_raw, c.assignee_key, c.queue_key, c.number, c.title, c.priority, c.category, c.requester_key,
+          c.opened_at, c.reopen_count)
+         IS DISTINCT FROM
+         ((c.old).status_raw, (c.old).assignee_key, (c.old).queue_key, (c.old).number, (c.old).title, (c.old).priority,
+          (c.old).category, (c.old).requester_key, (c.old).opened_at, (c.old).reopen_count)
   ON CONFLICT DO NOTHING;
 END
 $$;
@@ -435,6 +433,7 @@ DECLARE
   v_empty   boolean;
   v_changed bigint := 0;
   v_at      timestamptz;
+  v_size    float8;
 BEGIN
   IF v_role IS NULL OR to_regclass('core.' || p_source_type || '_ticket') IS NULL THEN
     RETURN;
@@ -443,15 +442,17 @@ BEGIN
   v_at := clock_timestamp();
   v_all := v_role <> 'history' AND core.register(p_source, p_source_type, p_url);
   SELECT count(*) INTO v_delta FROM pg_temp.delta;
+  -- From a tenth on it is quicker to look at all of them.
+  SELECT greatest(reltuples, 1000) / 10 INTO v_size FROM pg_class WHERE oid = 'core.ticket'::regclass;
   DROP TABLE IF EXISTS pg_temp.touched;
   CREATE TEMPORARY TABLE touched (key text PRIMARY KEY) ON COMMIT DROP;
   IF v_role IN ('people', 'people_all') THEN
     v_people := core.refresh_people(p_source, p_source_type, v_role = 'people_all' OR v_delta > 20000);
-    v_all := v_all OR v_people > 20000;
+    v_all := v_all OR v_people > 1000;
   END IF;
   SELECT NOT EXISTS (SELECT FROM core.ticket t
                       WHERE t.ticket_id >= p_source || ':' AND t.ticket_id < p_source || ';') INTO v_empty;
-  v_all := v_all OR (v_role IN ('own', 'linked') AND v_delta > 100000)
+  v_all := v_all OR (v_role IN ('own', 'linked') AND v_delta > v_size)
            OR (v_role = 'linked' AND NOT EXISTS (
                  SELECT FROM pg_attribute WHERE attrelid = 'pg_temp.delta'::regclass AND attname = 'etl_ticket'));
   IF v_role <> 'history' AND NOT (v_empty AND v_role <> 'own' AND v_role <> 'dimension') THEN
@@ -471,6 +472,7 @@ BEGIN
         format('t.source = %L AND t.source_type <> ''servicenow''', p_source), v_at, p_execution, p_trace);
     ELSIF v_all OR EXISTS (SELECT FROM pg_temp.touched) THEN
       ANALYZE pg_temp.touched;
+      v_all := v_all OR (SELECT count(*) FROM pg_temp.touched) > v_size;
       v_changed := core.refresh_tickets(p_source, p_source_type, v_all, false, p_execution, p_trace);
       IF v_changed > 0 AND p_source_type <> 'servicenow' THEN
         PERFORM core.record_breaches(
