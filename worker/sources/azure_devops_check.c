@@ -217,6 +217,7 @@ static void check_links(const struct checking *checking, const struct task_def *
     json_free(root);
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): a decoder of many */
 static bool decode_nothing(void *arg, char *document, size_t len, struct error *err)
 {
     (void)arg;

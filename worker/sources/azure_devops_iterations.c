@@ -124,13 +124,13 @@ static bool descend(struct iterations_walk *state,
                     struct error *err)
 {
     const char *name = json_find_string(child, "name");
+    if (name == NULL) {
+        return error_set(err, ERROR_DATA, "an iteration without a name");
+    }
     struct buf segments CLEANUP(buf_release);
     struct buf path CLEANUP(buf_release);
     buf_init(&segments, ADO_URL_BYTES_MAX);
     buf_init(&path, ADO_URL_BYTES_MAX);
-    if (name == NULL) {
-        return error_set(err, ERROR_DATA, "an iteration without a name");
-    }
     buf_addf(&segments, "%s%s", parent->segments, parent->segments[0] != '\0' ? "/" : "");
     ado_add_segment(&segments, name);
     if (!field_path(json_find_string(child, "path"), &path)) {

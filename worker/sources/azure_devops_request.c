@@ -70,6 +70,7 @@ bool ado_send(struct http_client *http,
     return true;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): a decoder of many */
 static bool decode_tree(void *arg, char *document, size_t len, struct error *err)
 {
     struct json **root = arg;
