@@ -157,7 +157,7 @@ static bool add_children(struct walk *walk, const struct node *node, struct erro
         return queue_deeper(state, node, err);
     }
     for (size_t i = 0; i < json_size(children); i++) {
-        struct node child;
+        struct node child = {0};
         if (!descend(state, node, json_at(children, i), &child, err) ||
             !add_node(walk, &child, err) || !add_children(walk, &child, err)) {
             return false;
