@@ -113,7 +113,8 @@ static void answer_feed(struct fake_azure *azure, const char *url, struct transp
     }
     buf_add_char(&answer->body, ']');
     bool is_last = at + n >= azure->n_revisions && !is_empty && !azure->never_last;
-    size_t next = azure->circle > 0 && (at + n) / azure->page_size >= azure->circle ? 0 : at + n;
+    bool goes_round = azure->circle > 0 && at + n >= azure->circle * azure->page_size;
+    size_t next = goes_round ? 0 : at + n;
     if (azure->is_stuck) {
         write_token(azure, at, empties, &answer->body);
     } else {
