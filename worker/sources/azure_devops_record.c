@@ -17,6 +17,7 @@ struct slot {
     bool is_identity;
     bool is_time;
     bool is_rest;
+    size_t follower; /* the slot that came behind this one last time */
 };
 
 /* One unmapped field of the record that is being read. */
@@ -30,7 +31,8 @@ struct ado_reader {
     bool is_flat;
     struct slot *slots;
     size_t n_slots;
-    size_t guess;          /* members come in the order of the slots, mostly */
+    size_t first;          /* the slot a record began with last time */
+    size_t *guess;         /* members come in the same order in most records */
     struct cell *cells;    /* task->n_columns */
     struct cell *defaults; /* of a record that says nothing */
     int rest_column;       /* -1 = none */
@@ -76,7 +78,10 @@ static void set_default(struct ado_reader *reader, const struct slot *slot, stru
 static void add_slot(struct ado_reader *reader, const char *name, int field, bool asked)
 {
     struct slot *slot = &reader->slots[reader->n_slots++];
-    *slot = (struct slot){.name = str_from(name), .columns = {-1, -1, -1}, .is_rest = field < 0};
+    *slot = (struct slot){.name = str_from(name),
+                          .columns = {-1, -1, -1},
+                          .is_rest = field < 0,
+                          .follower = reader->n_slots};
     if (field < 0) {
         return;
     }
@@ -135,17 +140,26 @@ void ado_reader_free(struct ado_reader *reader)
     }
 }
 
+static bool is_slot(const struct slot *slot, struct str name)
+{
+    return slot->name.len == name.len && memcmp(slot->name.ptr, name.ptr, name.len) == 0;
+}
+
 static const struct slot *find_slot(struct ado_reader *reader, struct str name)
 {
-    for (size_t tried = 0; tried < reader->n_slots; tried++) {
-        size_t i = reader->guess + tried;
-        i = i < reader->n_slots ? i : i - reader->n_slots;
-        if (str_equal(reader->slots[i].name, name)) {
-            reader->guess = i + 1 < reader->n_slots ? i + 1 : 0;
-            return &reader->slots[i];
+    size_t at = *reader->guess;
+    if (at >= reader->n_slots || !is_slot(&reader->slots[at], name)) {
+        at = 0;
+        while (at < reader->n_slots && !is_slot(&reader->slots[at], name)) {
+            at++;
         }
+        if (at == reader->n_slots) {
+            return NULL;
+        }
+        *reader->guess = at;
     }
-    return NULL;
+    reader->guess = &reader->slots[at].follower;
+    return &reader->slots[at];
 }
 
 /* "Still current" and "never": not moments. */
@@ -325,7 +339,7 @@ static bool write_rest(struct ado_reader *reader, struct error *err)
 static void begin_record(struct ado_reader *reader)
 {
     memcpy(reader->cells, reader->defaults, reader->task->n_columns * sizeof(*reader->cells));
-    reader->guess = 0;
+    reader->guess = &reader->first;
     reader->n_rest = 0;
     reader->id_text = STR_NONE;
     reader->rev_text = STR_NONE;
