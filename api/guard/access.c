@@ -12,6 +12,8 @@
 #include "common/io/db.h"
 
 #define KEY_CACHE_LIMIT 4096
+/* How long a key is remembered that nobody can be asked about. */
+#define KEY_REMEMBERED_US US_PER_H
 
 bool guard_start(struct guard *guard, const struct config *config, struct error *err)
 {
@@ -262,6 +264,16 @@ bool access_ask(struct guard *guard,
         break;
     }
     return false;
+}
+
+bool access_remember(struct guard *guard,
+                     const struct request *request,
+                     struct principal *ret_principal)
+{
+    struct credential credential = credential_read(request);
+    struct credential_digest digest = credential_digest(credential.text);
+    return verdict_cache_get(guard->keys, &digest, 0, clock_monotonic_us() - KEY_REMEMBERED_US,
+                             ret_principal) == VERDICT_GRANTED;
 }
 
 void access_wait(struct guard *guard,

@@ -62,6 +62,12 @@ bool access_ask(struct guard *guard,
                 struct problem *problem,
                 struct error *err);
 
+/* While the database is away: was this key good when it was last asked for, not too long ago? Then
+ * its owner may see the last good answers. */
+bool access_remember(struct guard *guard,
+                     const struct request *request,
+                     struct principal *ret_principal);
+
 /* After ACCESS_ASK_KEYS or _AZURE: calls waiter->done when there is more to know, on another thread
  * or this one. */
 void access_wait(struct guard *guard,

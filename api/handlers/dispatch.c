@@ -158,6 +158,10 @@ static bool ask_who(struct call *call)
     struct db *reader = pool_read(call->worker, &err);
     if (reader == NULL || !access_ask(call->service->guard, call->request, reader, &call->principal,
                                       &call->problem, &err)) {
+        if (err.code == ERROR_TRANSIENT &&
+            access_remember(call->service->guard, call->request, &call->principal)) {
+            return true;
+        }
         if (error_is_set(&err)) {
             call_fail(call, &err);
         }

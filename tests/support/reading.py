@@ -1,12 +1,38 @@
 """The base of the tests of the read API: a made-up desk in core, answers held against the document."""
 
 import json
+import subprocess
 import urllib.parse
 
 import desk
 import foz
 import openapi
+import postgres
 import test_api
+
+
+class Blocked:
+    """Nobody can read tickets while this is held: an answer that comes anyway came from memory. To be
+    held for less than the five seconds after which the service gives up."""
+
+    def __init__(self, url):
+        self.process = subprocess.Popen([str(postgres.find_binaries() / "psql"), "-X", "-q", "-A", "-t", url], text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def _tell(self, text):
+        self.process.stdin.write(text)
+        self.process.stdin.flush()
+
+    def __enter__(self):
+        self._tell("BEGIN; LOCK TABLE core.ticket IN ACCESS EXCLUSIVE MODE; SELECT 'locked';\n")
+        assert "locked" in self.process.stdout.readline()
+        return self
+
+    def __exit__(self, *unused):
+        self._tell("ROLLBACK;\n\\q\n")
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait(20)
 
 
 class ReadingCase(test_api.ApiCase):
