@@ -183,9 +183,10 @@ static bool publish_rows(struct db *db,
         *ret_status = TASK_HELD;
         return true;
     }
-    if ((task->staging != NULL && !record_debts(db, board, task, request, err)) ||
-        !settle_debts(db, task, request, err) || !ledger_balance(task, err) ||
-        !refresh_core(db, board, task, &task->merged, err)) {
+    /* Before the ledger adds what an earlier commit derived: core has that already. */
+    if ((task->staging != NULL && (!record_debts(db, board, task, request, err) ||
+                                   !refresh_core(db, board, task, &task->merged, err))) ||
+        !settle_debts(db, task, request, err) || !ledger_balance(task, err)) {
         return false;
     }
     *ret_status = ledger_explain(board, task);
