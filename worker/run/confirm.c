@@ -86,6 +86,11 @@ static bool list_missing(struct db *db,
     if (!worth && (!task->plan.confirm_missing || !scope_is_whole(request))) {
         return true;
     }
+    /* What the operator lets go may be out of the account's sight: each answer would say no more.
+     */
+    if (!worth && request->hold && request->allow_mass_delete) {
+        return true;
+    }
     if (!worth && !is_worth_asking(db, request, &worth, err)) {
         return false;
     }
