@@ -141,15 +141,17 @@ static bool plan_list(const struct source_config *source,
                       struct error *err)
 {
     struct partition partition = {.kind = WALK_ALL, .from_us = INT64_MIN, .to_us = INT64_MAX};
+    plan->confirm_missing = true;
     if (strcmp(ado_table_name(request->task), "identity") == 0) {
         enum ado_directory directory = ADO_TEAMS;
         if (!ado_find_directory(source, http, &directory, err)) {
             return false;
         }
         partition.list = (int)directory;
+        /* Whom only work items name is in no directory, and comes back by them. */
+        plan->confirm_missing = false;
     }
     plan->kind = WALK_ALL;
-    plan->confirm_missing = true;
     plan->cursor = "{}";
     return read_clock(http, &plan->high_us, err) && add_partition(plan, &partition, err);
 }

@@ -41,6 +41,7 @@ static void projects_land_with_their_process(void **state)
     load(&org, "project", REPLIES, ARRAY_SIZE(REPLIES));
     assert_ended(&org);
     assert_int_equal(org.plan.kind, WALK_ALL);
+    assert_true(org.plan.confirm_missing);
     assert_int_equal(org.plan.high_us, org.azure.now_s * US_PER_S);
     assert_int_equal(org.n_rows, 3);
     assert_row(&org, "p-1|One|-|-|wellFormed|12|organization|");
@@ -302,6 +303,8 @@ static void people_come_from_entitlements_by_token(void **state)
     (void)state;
     load_people(&org, REPLIES, ARRAY_SIZE(REPLIES));
     assert_ended(&org);
+    assert_int_equal(org.plan.kind, WALK_ALL);
+    assert_false(org.plan.confirm_missing); /* the engine adds whom work items name */
     assert_int_equal(org.n_rows, 2);
     assert_row(&org, "v-1|a@x.test|A|a@mail.test|aad.x|aad|o-1|yes");
     assert_row(&org, "v-2|b@x.test|-|-|-|-|-|no");
