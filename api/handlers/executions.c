@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <string.h>
 
 #include "api/handlers/call.h"
 #include "api/handlers/page.h"
@@ -230,11 +229,11 @@ void executions_answer(struct call *call)
     if (!check_load(call, load) || !page_init(&page, call, order, ARRAY_SIZE(order))) {
         return;
     }
-    struct db_result *rows CLEANUP(db_result_freep) = call_query(
-        call, "api_executions.sql",
-        DB_PARAMS(NULL, load, params_text(&call->params, "status"),
-                  params_text(&call->params, "source"), params_text(&call->params, "since"),
-                  page.after[0], page.rows));
+    struct db_result *rows CLEANUP(db_result_freep) =
+        call_query(call, "api_executions.sql",
+                   DB_PARAMS(NULL, load, params_text(&call->params, "status"),
+                             params_text(&call->params, "source"),
+                             params_text(&call->params, "since"), page.after[0], page.rows));
     struct buf as_of CLEANUP(buf_release) = {0};
     buf_init(&as_of, CACHE_INSTANT_MAX - 1);
     struct reading *reading = &call->reading;

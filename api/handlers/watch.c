@@ -107,10 +107,8 @@ static bool settle(struct watch *watch, struct db *listener, struct db *reader, 
 }
 
 /* Until the connection is lost or the watch stops. */
-static bool listen_for_publishes(struct watch *watch,
-                                 struct db *listener,
-                                 struct db *reader,
-                                 struct error *err)
+static bool
+listen_for_publishes(struct watch *watch, struct db *listener, struct db *reader, struct error *err)
 {
     if (!db_execute(listener, "LISTEN " PROJECTION_CHANNEL, DB_NO_PARAMS, NULL, err)) {
         return false;

@@ -157,7 +157,8 @@ static bool is_good(const struct cache *cache, const struct entry *entry, int64_
            entry->slice == slice;
 }
 
-static void keep(struct cache *cache, const struct cache_flight *flight, struct cache_answer *answer)
+static void
+keep(struct cache *cache, const struct cache_flight *flight, struct cache_answer *answer)
 {
     struct str key = {flight->key, flight->key_len};
     size_t cost_bytes = answer->body_len + key.len + OVERHEAD_BYTES;

@@ -11,8 +11,8 @@
  * is asked of the database once. It knows nothing of HTTP or SQL: keys and answers are bytes.
  *
  * An answer is good while nothing was published since its statement began and while its slice of
- * time lasts; an old one is kept for as long as there is room, as the last good answer. Somebody has
- * to watch the database and say so (cache_settle); while nobody does, every question is asked.
+ * time lasts; an old one is kept for as long as there is room, as the last good answer. Somebody
+ * has to watch the database and say so (cache_settle); while nobody does, every question is asked.
  *
  * Thread-safe. Bounded by bytes; the least recently used answers go first.
  */
@@ -22,14 +22,14 @@
 
 /* An answer, shared by all who read it: immutable once it is in the cache. */
 struct cache_answer {
-    int64_t version;            /* of the projections, as its statement saw them */
-    char etag[CACHE_ETAG_MAX];  /* W/"..." */
+    int64_t version;               /* of the projections, as its statement saw them */
+    char etag[CACHE_ETAG_MAX];     /* W/"..." */
     char as_of[CACHE_INSTANT_MAX]; /* "" = unknown */
-    int64_t lag_seconds;        /* at made_us; -1 = unknown */
-    int64_t made_us;            /* monotonic */
-    const char *content_type;   /* static */
-    bool has_meta;              /* the body lacks "meta":{...}} and a line feed at its end */
-    char *link;                 /* of rel="next"; NULL = none */
+    int64_t lag_seconds;           /* at made_us; -1 = unknown */
+    int64_t made_us;               /* monotonic */
+    const char *content_type;      /* static */
+    bool has_meta;                 /* the body lacks "meta":{...}} and a line feed at its end */
+    char *link;                    /* of rel="next"; NULL = none */
     char *body;
     size_t body_len;
     int n_users; /* guarded by the cache's lock */
@@ -38,7 +38,8 @@ struct cache_answer {
 struct cache;
 struct cache_flight;
 
-/* Embedded in whoever waits for another's answer; lent to the cache until cache_land hands it out. */
+/* Embedded in whoever waits for another's answer; lent to the cache until cache_land hands it out.
+ */
 struct cache_waiter {
     struct cache_waiter *next;
 };

@@ -94,10 +94,10 @@ static const char *repair_offset(struct arena *arena, const char *text)
 }
 
 static bool add_one(struct params *params,
-                      const struct request *request,
-                      struct str name,
-                      struct str text,
-                      struct problem *problem)
+                    const struct request *request,
+                    struct str name,
+                    struct str text,
+                    struct problem *problem)
 {
     size_t index = spec_index(params, name);
     if (index == SIZE_MAX) {

@@ -19,7 +19,7 @@ struct problem {
     char parameter[64]; /* the parameter at fault, "" if none */
     char detail[640];   /* for people: culprit and cure, never a secret */
     /* Of a refused credential, all static or empty: */
-    const char *auth_error;       /* "invalid_token", "insufficient_scope" (RFC 6750); NULL = none */
+    const char *auth_error; /* "invalid_token", "insufficient_scope" (RFC 6750); NULL = none */
     const char *auth_description; /* its class, for the challenge; NULL = none */
     const char *auth_scope;       /* the scope that was missing; NULL = none */
     char internal[160];           /* for the log only */

@@ -62,8 +62,11 @@ enum route_result route_find(const struct route *routes,
             *ret_match = (struct route_match){.route = &routes[i]};
             return decode_values(request, raw, ret_match) ? ROUTE_FOUND : ROUTE_BAD_PATH;
         }
-        buf_addf(allow, "%s%s, ", routes[i].method,
-                 strcmp(routes[i].method, "GET") == 0 ? ", HEAD" : "");
+        /* Several patterns may fit one path. */
+        if (strstr(allow->ptr, routes[i].method) == NULL) {
+            buf_addf(allow, "%s%s, ", routes[i].method,
+                     strcmp(routes[i].method, "GET") == 0 ? ", HEAD" : "");
+        }
         path_exists = true;
     }
     buf_add_c(allow, "OPTIONS");

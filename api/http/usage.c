@@ -59,8 +59,7 @@ static struct counter *get(struct usage *usage, const struct usage_event *event)
     }
     if (counter == NULL) {
         counter = XNEW(struct counter);
-        counter->row.principal =
-            xstrndup(principal.len > 0 ? principal.ptr : "", principal.len);
+        counter->row.principal = xstrndup(principal.len > 0 ? principal.ptr : "", principal.len);
         counter->row.route = event->route;
         counter->row.status = event->status;
         counter->chain = usage->buckets[bucket];

@@ -1,7 +1,8 @@
 -- The state of the queue and of the dead letters. $1 JSON array of {load, source, task}.
 SELECT (SELECT count(*) FROM ops.execution_log WHERE status = 'queued'),
        (SELECT count(*) FROM ops.execution_log WHERE status = 'running'),
-       (SELECT greatest(0, floor(extract(epoch FROM clock_timestamp() - min(queued_at))))::bigint
+       (SELECT CASE WHEN count(*) > 0
+                 THEN greatest(0, floor(extract(epoch FROM clock_timestamp() - min(queued_at))))::bigint END
           FROM ops.execution_log WHERE status = 'queued'),
        (SELECT coalesce(json_agg(json_build_object('source', d.source, 'task', d.task, 'open', d.n)
                                  ORDER BY d.source, d.task), '[]')

@@ -119,10 +119,32 @@ static void metrics_count_into_cumulative_buckets(void **state)
     http_metrics_free(metrics);
 }
 
+static void list_marks_text_that_a_spreadsheet_would_run(void **state)
+{
+    (void)state;
+
+    static const struct {
+        const char *text;
+        const char *field;
+    } cases[] = {
+        {"=1+1", "'=1+1"},   {"+1", "'+1"},  {"-1", "'-1"}, {"@x", "'@x"},
+        {"\tx", "'\tx"},     {"a=1", "a=1"}, {"", ""},      {"=a,\"b\"", "\"'=a,\"\"b\"\"\""},
+        {"\rx", "\"'\rx\""}, {"'=1", "'=1"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct buf out CLEANUP(buf_release) = {0};
+        buf_init(&out, 100);
+        list_write_csv_text(&out, str_from(cases[i].text));
+        assert_string_equal(out.ptr, cases[i].field);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(list_quotes_csv_fields_only_where_needed),
+        cmocka_unit_test(list_marks_text_that_a_spreadsheet_would_run),
         cmocka_unit_test(list_writes_instants_as_rfc_3339),
         cmocka_unit_test(list_negotiates_by_format_then_accept),
         cmocka_unit_test(metrics_escape_labels),

@@ -12,6 +12,8 @@
 
 static const char *const modes[] = {"incremental", "window", "full", NULL};
 
+static const char *const colours[] = {"red", "green", "blue", NULL};
+
 static const struct param_spec specs[] = {
     {.name = "from", .alias = "data_inicio", .type = PARAM_INSTANT},
     {.name = "mode", .type = PARAM_CHOICE, .choices = modes},
@@ -19,6 +21,7 @@ static const struct param_spec specs[] = {
     {.name = "limit", .type = PARAM_INTEGER, .min = 1, .max = 1000},
     {.name = "force", .type = PARAM_BOOL},
     {.name = "q", .type = PARAM_TEXT},
+    {.name = "colour", .type = PARAM_LIST, .choices = colours},
 };
 
 #define N_SPECS (sizeof(specs) / sizeof(specs[0]))
@@ -189,6 +192,36 @@ static void params_write_the_same_question_the_same_way(void **state)
     }
 }
 
+static void params_take_lists_of_choices_repeated_or_with_commas(void **state)
+{
+    (void)state;
+    struct attempt attempt CLEANUP(attempt_release);
+    attempt_parse(&attempt, "colour=red,blue&colour=green&colour=red&task=a,b", "", "");
+    assert_true(attempt.is_good);
+    size_t n_values = 0;
+    const char *const *values = params_list(&attempt.params, "colour", &n_values);
+    assert_int_equal(n_values, 3);
+    assert_string_equal(values[0], "red");
+    assert_string_equal(values[1], "blue");
+    assert_string_equal(values[2], "green");
+    (void)params_list(&attempt.params, "task", &n_values);
+    assert_int_equal(n_values, 1);
+}
+
+static void params_refuse_a_wrong_one_among_choices(void **state)
+{
+    (void)state;
+    static const char *const queries[] = {"colour=rde", "colour=red,rde", "colour=red,",
+                                          "colour=,"};
+    for (size_t i = 0; i < sizeof(queries) / sizeof(queries[0]); i++) {
+        struct attempt attempt CLEANUP(attempt_release);
+        attempt_parse(&attempt, queries[i], "", "");
+        assert_false(attempt.is_good);
+        assert_string_equal(attempt.problem.code, "invalid_parameter");
+        assert_string_equal(attempt.problem.parameter, "colour");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +231,8 @@ int main(void)
         cmocka_unit_test(params_repair_an_offset_whose_plus_became_a_blank),
         cmocka_unit_test(params_bound_the_number_of_values),
         cmocka_unit_test(params_write_the_same_question_the_same_way),
+        cmocka_unit_test(params_take_lists_of_choices_repeated_or_with_commas),
+        cmocka_unit_test(params_refuse_a_wrong_one_among_choices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -115,6 +115,19 @@ static void router_tells_unknown_paths_from_wrong_methods(void **state)
     find("GET", "/v1/x/%00", ROUTE_BAD_PATH, 0, NULL, NULL);
 }
 
+static void router_lists_a_method_once_where_several_patterns_fit(void **state)
+{
+    (void)state;
+    struct request_fixture fixture CLEANUP(request_fixture_release);
+    request_fixture_init(&fixture, "DELETE", "/v1/x/fixed", NULL);
+    struct buf allow CLEANUP(buf_release) = {0};
+    buf_init(&allow, 127);
+    struct route_match match = {0};
+    assert_int_equal(route_find(routes, ARRAY_SIZE(routes), &fixture.request, &match, &allow),
+                     ROUTE_WRONG_METHOD);
+    assert_string_equal(allow.ptr, "GET, HEAD, POST, OPTIONS");
+}
+
 static void router_reads_back_its_scopes(void **state)
 {
     (void)state;
@@ -154,6 +167,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(router_matches_patterns),
         cmocka_unit_test(router_tells_unknown_paths_from_wrong_methods),
+        cmocka_unit_test(router_lists_a_method_once_where_several_patterns_fit),
         cmocka_unit_test(router_reads_back_its_scopes),
         cmocka_unit_test(openapi_of_a_table_is_json_with_one_entry_a_path),
     };
