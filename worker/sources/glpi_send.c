@@ -261,7 +261,8 @@ bool glpi_send(struct glpi_session *session,
     char token[GLPI_TOKEN_MAX];
     for (;;) {
         uint64_t generation = glpi_session_token(session, token);
-        if (glpi_send_with(session, http, call, token, ret_response, err)) {
+        call->session_lost = token[0] == '\0';
+        if (!call->session_lost && glpi_send_with(session, http, call, token, ret_response, err)) {
             return true;
         }
         if (!call->session_lost) {

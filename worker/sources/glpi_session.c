@@ -415,6 +415,9 @@ void glpi_session_close(struct glpi_session *session, struct http_client *http)
 uint64_t glpi_session_token(struct glpi_session *session, char out[GLPI_TOKEN_MAX])
 {
     MUTEX_GUARD(&session->lock);
+    while (session->is_renewing) {
+        condition_wait(&session->changed, &session->lock);
+    }
     memcpy(out, session->token, GLPI_TOKEN_MAX);
     return session->generation;
 }

@@ -55,7 +55,8 @@ glpi_session_open(const struct source_config *source, struct http_client *http, 
 /* Ends the session at the server too; a failure of that is only logged. Accepts NULL. */
 void glpi_session_close(struct glpi_session *session, struct http_client *http);
 
-/* Copies the token of the moment; the return value names it. */
+/* Copies the token of the moment, waiting for a new login that is under way; the return value names
+ * it. "" if that failed: glpi_session_renew tells how. */
 uint64_t glpi_session_token(struct glpi_session *session, char out[GLPI_TOKEN_MAX]);
 
 /* The server does not know the token of `generation` any more. Returns with a newer one, from this

@@ -221,6 +221,62 @@ static void lanes_share_one_new_login(void **state)
     desk_release(&desk);
 }
 
+static void *take_token(void *arg)
+{
+    struct reader *reader = arg;
+    char token[GLPI_TOKEN_MAX];
+    reader->generation = glpi_session_token(reader->desk->session, token);
+    reader->renewed = strcmp(token, "token-2") == 0;
+    return NULL;
+}
+
+/* Another lane wants to send while the new login is on the wire. */
+static void send_meanwhile(struct fake_glpi *glpi, size_t index)
+{
+    struct reader *reader = glpi->before_arg;
+    if (index == 6) {
+        thread_start(&reader->thread, "reader", take_token, reader);
+    }
+}
+
+static void a_lane_that_wants_to_send_waits_for_the_new_token(void **state)
+{
+    (void)state;
+    struct desk desk;
+    struct error err = ERROR_INIT;
+    char token[GLPI_TOKEN_MAX];
+    desk_init(&desk);
+    struct reader reader = {.desk = &desk};
+    desk.glpi.before = send_meanwhile;
+    desk.glpi.before_arg = &reader;
+    desk_must_open(&desk);
+    uint64_t generation = glpi_session_token(desk.session, token);
+    assert_true(glpi_session_renew(desk.session, desk.client, generation, &err));
+    thread_join(&reader.thread);
+    assert_true(reader.renewed);
+    assert_int_equal(generation + 1, reader.generation);
+    desk_release(&desk);
+}
+
+static void a_failed_new_login_fails_everybody_who_sends(void **state)
+{
+    (void)state;
+    struct desk desk;
+    desk_init(&desk);
+    desk_fill(&desk, 60);
+    desk_must_open(&desk);
+    desk.glpi.expire_at[0] = desk.glpi.n_requests + 1;
+    desk.glpi.refuses_login = true;
+    desk_walk(&desk, &desk.partition);
+    assert_fails(&desk, ERROR_DENIED, "user_token");
+    size_t before = desk.glpi.n_requests;
+    error_clear(&desk.err);
+    desk_walk(&desk, &desk.partition);
+    assert_fails(&desk, ERROR_DENIED, "user_token");
+    assert_int_equal(before, desk.glpi.n_requests); /* no login in a loop */
+    desk_release(&desk);
+}
+
 struct findings {
     char text[8192];
     int n_errors;
@@ -308,6 +364,8 @@ int main(void)
         cmocka_unit_test(a_second_end_of_the_session_ends_the_run),
         cmocka_unit_test(a_new_session_must_show_what_the_old_one_showed),
         cmocka_unit_test(lanes_share_one_new_login),
+        cmocka_unit_test(a_lane_that_wants_to_send_waits_for_the_new_token),
+        cmocka_unit_test(a_failed_new_login_fails_everybody_who_sends),
         cmocka_unit_test(check_names_columns_that_a_version_lacks_without_a_warning),
         cmocka_unit_test(check_says_what_is_in_the_way),
     };
