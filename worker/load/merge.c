@@ -431,9 +431,9 @@ static bool write_delta(struct merge *merge, struct error *err)
     return true;
 }
 
-static const char empty_delta[] =
-    "CREATE TEMPORARY TABLE delta ON COMMIT DROP AS"
-    " SELECT {s.key}, ' '::\"char\" AS kind, NULL::tid AS etl_row{s.ticket} FROM {rows} s WITH NO DATA";
+static const char empty_delta[] = "CREATE TEMPORARY TABLE delta ON COMMIT DROP AS"
+                                  " SELECT {s.key}, ' '::\"char\" AS kind, NULL::tid AS "
+                                  "etl_row{s.ticket} FROM {rows} s WITH NO DATA";
 
 static bool merge_into_rows(struct merge *merge, struct error *err)
 {
