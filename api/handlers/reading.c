@@ -12,6 +12,7 @@
 #define KEY_MAX      (64UL * 1024)
 #define HASH_BYTES   8
 #define META_COLUMNS 3
+#define META_MAX     200
 
 static int by_text(const void *a, const void *b)
 {
@@ -110,6 +111,7 @@ static void give(struct call *call, const struct cache_answer *answer, bool is_l
                           is_last_good ? 0 : route->ttl_s)) {
         return;
     }
+    (void)buf_reserve(&response->body, answer->body_len + META_MAX); /* one allocation */
     buf_add(&response->body, answer->body, answer->body_len);
     if (answer->has_meta) {
         meta_write(&response->body, &meta);

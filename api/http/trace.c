@@ -37,18 +37,14 @@ static bool is_zero(const char *text, size_t len)
     return true;
 }
 
-static void fill_hex(char *out, size_t len)
+static void write_hex(const uint8_t *bytes, char *out, size_t len)
 {
     static const char digits[] = "0123456789abcdef";
-    uint8_t bytes[TRACE_ID_LEN / 2];
-    do {
-        random_bytes(bytes, len / 2);
-        for (size_t i = 0; i < len / 2; i++) {
-            out[2 * i] = digits[bytes[i] >> 4];
-            out[2 * i + 1] = digits[bytes[i] & 15];
-        }
-        out[len] = '\0';
-    } while (is_zero(out, len));
+    for (size_t i = 0; i < len / 2; i++) {
+        out[2 * i] = digits[bytes[i] >> 4];
+        out[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    out[len] = '\0';
 }
 
 bool trace_parse(struct str traceparent, struct trace *ret_trace)
@@ -79,11 +75,16 @@ bool trace_parse(struct str traceparent, struct trace *ret_trace)
 
 void trace_start(struct trace *trace, struct str traceparent)
 {
-    if (!trace_parse(traceparent, trace)) {
-        fill_hex(trace->trace_id, TRACE_ID_LEN);
-        trace->flags = 0;
-    }
-    fill_hex(trace->span_id, TRACE_SPAN_LEN);
+    uint8_t bytes[(TRACE_ID_LEN + TRACE_SPAN_LEN) / 2];
+    bool is_continued = trace_parse(traceparent, trace);
+    do {
+        random_bytes(bytes, sizeof(bytes));
+        if (!is_continued) {
+            write_hex(bytes, trace->trace_id, TRACE_ID_LEN);
+            trace->flags = 0;
+        }
+        write_hex(bytes + TRACE_ID_LEN / 2, trace->span_id, TRACE_SPAN_LEN);
+    } while (is_zero(trace->trace_id, TRACE_ID_LEN) || is_zero(trace->span_id, TRACE_SPAN_LEN));
 }
 
 void trace_format(const struct trace *trace, char out[TRACE_PARENT_LEN + 1])

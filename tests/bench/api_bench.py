@@ -1,0 +1,230 @@
+#!/usr/bin/env python3
+"""The read API against nginx serving the same bytes, and against a million tickets.
+
+    FOZ_BUILD=build tests/bench/api_bench.py [--tickets 1000000] [--seconds 4]
+
+Needs wrk and nginx. Cached answers and 304s are asked with a key and a rate limit, interleaved with
+nginx, medians of three rounds. Uncached ones are asked with a publish before each question.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "e2e"))
+import foz
+import postgres
+
+ROUNDS = 3
+
+TICKETS = """
+INSERT INTO core.technician (technician_id, name, email, team)
+SELECT md5('t' || i)::uuid, 'Person ' || i, 'p' || i || '@acme.example', 'Team ' || i % 20 FROM generate_series(0, 499) i;
+INSERT INTO core.ticket (ticket_id, source, source_type, external_id, number, kind, title, status, priority, queue, category,
+                         assignee_id, team, opened_at, updated_at, resolved_at, closed_at, resolved_by_id, sla_met, etl_execution_id)
+SELECT 'snow:' || md5(i::text), 'snow', 'servicenow', md5(i::text), 'INC' || lpad(i::text, 7, '0'), 'incident',
+       'Printer ' || i % 977 || ' on floor ' || i % 13 || ' is out of toner', (ARRAY['closed', 'closed', 'closed', 'closed', 'closed', 'closed',
+         'closed', 'resolved', 'in_progress', 'new'])[1 + i % 10], 1 + i % 5, 'Queue ' || i % 40, 'Category ' || i % 25,
+       md5('t' || i % 500)::uuid, 'Team ' || i % 20, now() - interval '1 min' * (i % 500000), now() - interval '30 s' * (i % 900000),
+       CASE WHEN i % 10 < 8 THEN now() - interval '1 min' * (i % 500000) + interval '1 s' * (i % 90000) END,
+       CASE WHEN i % 10 < 7 THEN now() END, CASE WHEN i % 10 < 8 THEN md5('t' || i % 500)::uuid END, i % 7 <> 0, 1
+  FROM generate_series(1, N_TICKETS) i;
+ANALYZE core.ticket; ANALYZE core.technician;
+"""
+
+PUBLISH = """
+BEGIN;
+INSERT INTO ops.projection_version VALUES ('snow', 'incident', nextval('ops.projection_version_seq'), now(), now())
+ON CONFLICT (source, task) DO UPDATE SET version = excluded.version, checked_at = now(), changed_at = now();
+SELECT pg_notify('foz_projection', 'snow incident');
+COMMIT;
+"""
+
+
+def run_wrk(url, connections, seconds, headers):
+    command = ["wrk", "-t2", f"-c{connections}", f"-d{seconds}s", "--latency"]
+    for name, value in headers.items():
+        command += ["-H", f"{name}: {value}"]
+    text = subprocess.run(command + [url], capture_output=True, text=True, check=True).stdout
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+    if bad:
+        raise SystemExit(f"{url}: {bad.group(1)} bad answers\n{text}")
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1))
+
+
+class Nginx:
+    """Serves one file from memory of the page cache, as few words as it can."""
+
+    def __init__(self, folder, body):
+        self.port = foz.free_port()
+        with open(os.path.join(folder, "answer.json"), "wb") as out:
+            out.write(body)
+        config = os.path.join(folder, "nginx.conf")
+        with open(config, "w", encoding="utf-8") as out:
+            out.write(f"worker_processes 2; daemon off; master_process on; pid {folder}/nginx.pid; error_log {folder}/nginx.log;\n"
+                      f"{'user root;' if os.geteuid() == 0 else ''} events {{ worker_connections 4096; }}\n"
+                      f"http {{ access_log off; sendfile on; tcp_nopush on; open_file_cache max=10; keepalive_requests 1000000000;\n"
+                      f"client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u;\n"
+                      f"scgi_temp_path {folder}/s; types {{ application/json json; }}\n"
+                      f"server {{ listen 127.0.0.1:{self.port} reuseport; root {folder}; }} }}\n")
+        self.process = subprocess.Popen(["nginx", "-p", folder, "-c", config], stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.url = f"http://127.0.0.1:{self.port}/answer.json"
+        foz.wait_until(self.is_up, "nginx answers", 10)
+
+    def is_up(self):
+        try:
+            return foz.http("GET", self.url).status == 200
+        except OSError:
+            return False
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(10)
+
+
+def resident_mib(pid, field):
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        return int(re.search(field + r":\s+(\d+) kB", status.read()).group(1)) / 1024
+
+
+def percentile(values, share):
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+class Bench:
+    def __init__(self, options, folder, cluster):
+        self.options = options
+        self.folder = folder
+        self.url = cluster.createdb("foz")
+        config = {"database": {"url": self.url}, "sources": {},
+                  "api": {"listen": "127.0.0.1:0", "admin_listen": "", "rate_limit": {"per_minute": 1000000, "burst": 100000}}}
+        self.config = os.path.join(folder, "foz.yaml")
+        with open(self.config, "w", encoding="utf-8") as out:
+            json.dump(config, out)
+        subprocess.run([foz.WORKER, "migrate", "-c", self.config], check=True, capture_output=True)
+        self.key = subprocess.run([foz.API, "key", "create", "bench", "--scope", "dash.read", "dash.observability", "-c", self.config],
+                                  check=True, capture_output=True, text=True).stdout.strip()
+        postgres.psql(self.url, "UPDATE ops.api_key SET per_minute = 1000000000")  # counted, never refused
+        self.api = foz.Program([foz.API, "-c", self.config], folder, "foz-api")
+        found = foz.wait_until(lambda: re.search(r"http://(\S+):(\d+)", self.api.out()), "foz-api listens")
+        self.port = int(found[2])
+        self.base = f"http://127.0.0.1:{self.port}"
+
+    def get(self, path, connection=None):
+        own = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        own.request("GET", path, headers={"X-API-Key": self.key})
+        answer = own.getresponse()
+        body = answer.read()
+        if answer.status != 200:
+            raise SystemExit(f"{path}: {answer.status} {body[:500]}")
+        return answer, body
+
+    def cached(self, path):
+        answer, body = self.get(path)
+        print(f"\ncached {path}: {len(body)} bytes")
+        nginx = Nginx(self.folder, body)
+        try:
+            for connections in (64, 128, 256, 512):
+                rates = {"nginx": [], "200": [], "304": []}
+                for _ in range(ROUNDS):
+                    seconds = self.options.seconds
+                    rates["nginx"].append(run_wrk(nginx.url, connections, seconds, {}))
+                    rates["200"].append(run_wrk(self.base + path, connections, seconds, {"X-API-Key": self.key}))
+                    rates["304"].append(run_wrk(self.base + path, connections, seconds,
+                                                {"X-API-Key": self.key, "If-None-Match": answer.headers["ETag"]}))
+                nginx_rate, good, same = (statistics.median(rates[name]) for name in ("nginx", "200", "304"))
+                target = 1.2 if connections == 64 else 0.8
+                print(f"  {connections:4} connections: nginx {nginx_rate:8.0f}/s, 200 {good:8.0f}/s = {good / nginx_rate:.2f}, "
+                      f"304 {same:8.0f}/s = {same / nginx_rate:.2f} (target {target})")
+        finally:
+            nginx.stop()
+        print(f"  resident: {resident_mib(self.api.pid, 'VmRSS'):.1f} MiB, peak {resident_mib(self.api.pid, 'VmHWM'):.1f} MiB")
+
+    def uncached(self, name, path_of, target_ms, publishes):
+        """16 connections; each question is new, or comes behind a publish."""
+        times, lock, stop = [], threading.Lock(), time.monotonic() + self.options.seconds * 2
+
+        def ask(number):
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+            i = 0
+            while time.monotonic() < stop:
+                i += 1
+                started = time.monotonic()
+                self.get(path_of(number, i), connection)
+                with lock:
+                    times.append((time.monotonic() - started) * 1000)
+
+        threads = [threading.Thread(target=ask, args=(i,)) for i in range(16)]
+        for thread in threads:
+            thread.start()
+        n_publishes = 0
+        while publishes and time.monotonic() < stop:
+            postgres.psql(self.url, PUBLISH)
+            n_publishes += 1
+        for thread in threads:
+            thread.join()
+        print(f"  {name}: {len(times)} answers{f', {n_publishes} publishes' if publishes else ''}, median {statistics.median(times):.1f} ms, "
+              f"p99 {percentile(times, .99):.1f} ms (target {target_ms})")
+
+    def million(self):
+        print(f"\n{self.options.tickets} tickets, 16 connections (the client in Python shares the machine)")
+        started = time.monotonic()
+        postgres.psql(self.url, TICKETS.replace("N_TICKETS", str(self.options.tickets)))
+        postgres.psql(self.url, PUBLISH)
+        print(f"  filled in {time.monotonic() - started:.1f} s")
+        for name, path in (("overview", "/v1/tickets/overview"), ("metrics", "/v1/tickets/metrics?group_by=queue"),
+                           ("tickets", "/v1/tickets"), ("search", "/v1/tickets?q=toner+977"), ("ranking", "/v1/technicians/ranking"),
+                           ("breaches", "/v1/sla/breaches")):
+            alone = []
+            for _ in range(5):
+                postgres.psql(self.url, PUBLISH)
+                time.sleep(0.1)
+                begun = time.monotonic()
+                self.get(path)
+                alone.append((time.monotonic() - begun) * 1000)
+            print(f"  {name} alone, uncached: median {statistics.median(alone):.1f} ms")
+        self.uncached("first page of tickets (a filter of its own each)",
+                      lambda n, i: f"/v1/tickets?updated_since=2020-01-{1 + n:02}T{i // 3600 % 24:02}:{i // 60 % 60:02}:{i % 60:02}Z", 10, False)
+        self.uncached("overview, behind publishes without a pause", lambda n, i: "/v1/tickets/overview", 25, True)
+        self.uncached("overview (a filter of its own each)", lambda n, i: f"/v1/tickets/overview?queue=Queue+{i % 40}&category=Category+{(n + i) % 25}", 25, False)
+        print(f"  resident: {resident_mib(self.api.pid, 'VmRSS'):.1f} MiB, peak {resident_mib(self.api.pid, 'VmHWM'):.1f} MiB (target 24)")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--tickets", type=int, default=1000000)
+    parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--only", choices=("cached", "million"))
+    options = parser.parse_args()
+    for program in ("wrk", "nginx"):
+        if not shutil.which(program):
+            raise SystemExit(f"{program} is not installed: apt install {program}")
+    with tempfile.TemporaryDirectory(prefix="foz-bench-", dir="/tmp") as folder, postgres.Cluster(settings={"shared_buffers": "512MB"}) as cluster:
+        os.chmod(folder, 0o755)
+        bench = Bench(options, folder, cluster)
+        try:
+            postgres.psql(bench.url, TICKETS.replace("N_TICKETS", "2000"))
+            postgres.psql(bench.url, PUBLISH)
+            time.sleep(0.5)
+            if options.only != "million":
+                bench.cached("/v1/tickets/overview")
+            postgres.psql(bench.url, "TRUNCATE core.ticket, core.technician CASCADE")
+            if options.only != "cached":
+                bench.million()
+        finally:
+            bench.api.stop()
+
+
+if __name__ == "__main__":
+    main()
