@@ -150,6 +150,10 @@ static void convert(struct glpi_reader *reader)
     const struct task_def *task = reader->task;
     for (size_t i = 0; i < task->n_columns; i++) {
         struct cell *cell = &reader->cells[i];
+        if (cell->kind == CELL_ABSENT) {
+            /* GLPI hides no single columns: this version has none, whatever an earlier one had. */
+            *cell = (struct cell){CELL_NULL, false, STR_NONE};
+        }
         if (cell->kind != CELL_TEXT) {
             continue;
         }
