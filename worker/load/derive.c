@@ -48,6 +48,32 @@ add_only_owed(struct buf *sql, const struct task_def *task, const char *source, 
     buf_addf(sql, " AND o.id <= %" PRId64 ")", up_to);
 }
 
+/* What is gone and was not written since would come back for a moment and be gone anew. */
+static void add_not_gone(struct buf *sql,
+                         const struct task_def *task,
+                         const struct task_def *origin,
+                         const char *source)
+{
+    const char *key = task->columns[task->key_columns[0]].name;
+    if (task->gone_column == NULL) {
+        return;
+    }
+    buf_add_c(sql, " AND NOT EXISTS (SELECT FROM ");
+    landed_table(sql, task);
+    buf_add_c(sql, " t WHERE t.\"source\" = ");
+    db_quote_literal(sql, str_from(source));
+    add_quoted(sql, " AND t.", key);
+    add_quoted(sql, " = r.", key);
+    add_quoted(sql, " AND t.", task->gone_column);
+    buf_add_c(sql, " >= (SELECT max(n.etl_updated_at) FROM ");
+    landed_table(sql, origin);
+    buf_add_c(sql, " n WHERE n.\"source\" = ");
+    db_quote_literal(sql, str_from(source));
+    add_quoted(sql, " AND n.", key);
+    add_quoted(sql, " = t.", key);
+    buf_add_c(sql, "))");
+}
+
 bool derive_latest(struct db *db,
                    const struct staging *staging,
                    const char *source,
@@ -66,9 +92,11 @@ bool derive_latest(struct db *db,
     add_columns(&sql, task);
     buf_add_c(&sql, " FROM ");
     landed_table(&sql, origin);
-    buf_add_c(&sql, " WHERE \"source\" = ");
+    buf_add_c(&sql, " r WHERE \"source\" = ");
     db_quote_literal(&sql, str_from(source));
-    if (!all) {
+    if (all) {
+        add_not_gone(&sql, task, origin, source);
+    } else {
         add_only_owed(&sql, task, source, owed_up_to);
     }
     buf_add_c(&sql, " ORDER BY ");
@@ -91,9 +119,19 @@ static const char *part_of(const struct task_def *task, size_t i, uint8_t part)
     return NULL;
 }
 
+/* One scan: each record once, beside it a row for each person it names. */
 static size_t add_people(struct buf *sql, const struct task_def *origin, const char *source)
 {
     size_t n = 0;
+    buf_add_c(sql, "SELECT p.id, p.unique_name, p.display_name, max(");
+    if (origin->version_column >= 0) {
+        add_quoted(sql, "o.", origin->columns[origin->version_column].name);
+    } else {
+        buf_add_c(sql, "NULL::timestamptz");
+    }
+    buf_add_c(sql, ") AS seen FROM ");
+    landed_table(sql, origin);
+    buf_add_c(sql, " o, LATERAL (VALUES ");
     for (size_t i = 0; i < origin->n_columns; i++) {
         const struct column *column = &origin->columns[i];
         const char *id = part_of(origin, i, PART_ID);
@@ -102,23 +140,29 @@ static size_t add_people(struct buf *sql, const struct task_def *origin, const c
             display == NULL) {
             continue;
         }
-        add_quoted(sql, n++ > 0 ? " UNION ALL SELECT " : "SELECT ", id);
-        add_quoted(sql, " AS id, ", column->name);
-        add_quoted(sql, " AS unique_name, ", display);
-        buf_add_c(sql, " AS display_name, ");
-        if (origin->version_column >= 0) {
-            add_quoted(sql, "", origin->columns[origin->version_column].name);
-        } else {
-            buf_add_c(sql, "NULL::timestamptz");
-        }
-        buf_add_c(sql, " AS seen FROM ");
-        landed_table(sql, origin);
-        buf_add_c(sql, " WHERE \"source\" = ");
-        db_quote_literal(sql, str_from(source));
-        add_quoted(sql, " AND ", id);
-        buf_add_c(sql, " IS NOT NULL");
+        add_quoted(sql, n++ > 0 ? ", (o." : "(o.", id);
+        add_quoted(sql, ", o.", column->name);
+        add_quoted(sql, ", o.", display);
+        buf_add_char(sql, ')');
     }
+    buf_add_c(sql, ") p (id, unique_name, display_name) WHERE o.\"source\" = ");
+    db_quote_literal(sql, str_from(source));
+    buf_add_c(sql, " AND p.id IS NOT NULL GROUP BY p.id, p.unique_name, p.display_name");
     return n;
+}
+
+/* What a mention does not tell stays as it is stored: a directory that cannot be read for a while
+ * takes nobody's mail away. */
+static void add_absent(struct buf *sql, const struct task_def *task, const char *key)
+{
+    buf_add_c(sql, "B'");
+    for (size_t i = 0; i < task->n_columns; i++) {
+        const char *name = task->columns[i].name;
+        bool is_told = strcmp(name, key) == 0 || strcmp(name, "unique_name") == 0 ||
+                       strcmp(name, "display_name") == 0;
+        buf_add_char(sql, is_told ? '0' : '1');
+    }
+    buf_add_c(sql, "'::varbit");
 }
 
 bool derive_people(struct db *db,
@@ -132,10 +176,12 @@ bool derive_people(struct db *db,
     const char *key = task->columns[task->key_columns[0]].name;
     struct buf sql CLEANUP(buf_release) = {0};
     buf_init(&sql, SQL_MAX);
-    buf_addf(&sql, "INSERT INTO %s (etl_hash", staging->rows);
+    buf_addf(&sql, "INSERT INTO %s (etl_hash, etl_absent", staging->rows);
     add_quoted(&sql, ", ", key);
-    buf_add_c(&sql, ", unique_name, display_name) SELECT md5(person::text)::uuid, person.*"
-                    " FROM (SELECT DISTINCT ON (id) id, unique_name, display_name FROM (");
+    buf_add_c(&sql, ", unique_name, display_name) SELECT md5(person::text)::uuid, ");
+    add_absent(&sql, task, key);
+    buf_add_c(&sql,
+              ", person.* FROM (SELECT DISTINCT ON (id) id, unique_name, display_name FROM (");
     if (add_people(&sql, origin, source) == 0) {
         *ret_rows = 0;
         return true;

@@ -353,7 +353,9 @@ static bool step_revision(struct walk *walk,
         return false;
     }
     buf_reset(&items->url);
-    buf_addf(&items->url, "/_apis/wit/workItems/%" PRId64 "/revisions/%" PRId64 "?" ADO_VERSION,
+    /* Without $expand some fields are left out, System.Watermark among them. */
+    buf_addf(&items->url,
+             "/_apis/wit/workItems/%" PRId64 "/revisions/%" PRId64 "?$expand=all&" ADO_VERSION,
              items->ids[0], items->ids[1]);
     const struct ado_request request = {
         .url = buf_str(&items->url), .decode = decode_revision, .arg = items};

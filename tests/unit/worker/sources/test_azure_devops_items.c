@@ -244,7 +244,7 @@ static void given_items_that_were_not_asked_for_are_refused(void **state)
 static void given_revisions_are_read_one_by_one(void **state)
 {
     static const struct fake_reply REPLIES[] = {
-        {"GET /_apis/wit/workItems/3/revisions/2?api-version=7.1", 0, NULL,
+        {"GET /_apis/wit/workItems/3/revisions/2?$expand=all&api-version=7.1", 0, NULL,
          "{\"id\":3,\"rev\":2,\"fields\":{\"System.State\":\"Done\"},\"url\":\"u\"}"},
     };
     static const char *const KEYS[] = {"3:2", "3:9", "x", "4:"};
