@@ -83,32 +83,40 @@ $$;
 
 COMMENT ON FUNCTION api.instant(timestamptz) IS 'RFC 3339 in UTC';
 
--- The SLAs of tickets, one row each.
-CREATE OR REPLACE VIEW api.ticket_sla AS
-SELECT t.ticket_id, s.sla AS sla_id, c.name, s.stage, s.active AS is_active,
-       s.start_time AS started_at, s.end_time AS ended_at, s.planned_end_time AS due_at,
-       s.has_breached AS breached
-  FROM api.ticket t
-  JOIN servicenow.incident_sla s ON s.source = t.source AND s.task = t.external_id
-  LEFT JOIN servicenow.contract_sla c ON c.source = s.source AND c.sys_id = s.sla
- WHERE t.source_type = 'servicenow'
-UNION ALL
-SELECT t.ticket_id, NULL, d.name, NULL, api.is_open(t.status), t.opened_at, d.ended_at, d.due_at, d.breached
-  FROM api.ticket t
- CROSS JOIN LATERAL (VALUES
-   (CASE WHEN t.source_type = 'azure_devops' THEN 'due date' ELSE 'time to resolve' END, t.sla_due_at, t.sla_done_at,
-    NOT t.sla_waits AND coalesce(t.sla_done_at, now()) > t.sla_due_at),
-   ('time to own', t.sla_own_due_at, t.sla_owned_at, NOT t.sla_waits AND (
-      coalesce(t.sla_owned_at > t.sla_own_due_at, false)
-      OR coalesce(t.sla_owned_at IS NULL
-                  AND t.sla_owned_after_s > extract(epoch FROM t.sla_own_due_at - t.opened_at), false)
-      OR coalesce(t.sla_owned_after_s = 0 AND t.sla_own_due_at < now(), false)))
-   ) AS d(name, due_at, ended_at, breached)
- WHERE t.source_type <> 'servicenow' AND d.due_at IS NOT NULL;
+-- The SLAs of tickets, one row each, where the catalog has ServiceNow's.
+DO $do$
+BEGIN
+  IF to_regclass('servicenow.incident_sla') IS NULL OR to_regclass('servicenow.contract_sla') IS NULL THEN
+    RETURN;
+  END IF;
 
-COMMENT ON VIEW api.ticket_sla IS
-  'the SLAs of each ticket: ServiceNow''s own records, the deadlines of GLPI, the due date of Azure DevOps';
-COMMENT ON COLUMN api.ticket_sla.breached IS 'as the source says; by a deadline as of now()';
+  CREATE OR REPLACE VIEW api.ticket_sla AS
+  SELECT t.ticket_id, s.sla AS sla_id, c.name, s.stage, s.active AS is_active,
+         s.start_time AS started_at, s.end_time AS ended_at, s.planned_end_time AS due_at,
+         s.has_breached AS breached
+    FROM api.ticket t
+    JOIN servicenow.incident_sla s ON s.source = t.source AND s.task = t.external_id
+    LEFT JOIN servicenow.contract_sla c ON c.source = s.source AND c.sys_id = s.sla
+   WHERE t.source_type = 'servicenow'
+  UNION ALL
+  SELECT t.ticket_id, NULL, d.name, NULL, api.is_open(t.status), t.opened_at, d.ended_at, d.due_at, d.breached
+    FROM api.ticket t
+   CROSS JOIN LATERAL (VALUES
+     (CASE WHEN t.source_type = 'azure_devops' THEN 'due date' ELSE 'time to resolve' END, t.sla_due_at, t.sla_done_at,
+      NOT t.sla_waits AND coalesce(t.sla_done_at, now()) > t.sla_due_at),
+     ('time to own', t.sla_own_due_at, t.sla_owned_at, NOT t.sla_waits AND (
+        coalesce(t.sla_owned_at > t.sla_own_due_at, false)
+        OR coalesce(t.sla_owned_at IS NULL
+                    AND t.sla_owned_after_s > extract(epoch FROM t.sla_own_due_at - t.opened_at), false)
+        OR coalesce(t.sla_owned_after_s = 0 AND t.sla_own_due_at < now(), false)))
+     ) AS d(name, due_at, ended_at, breached)
+   WHERE t.source_type <> 'servicenow' AND d.due_at IS NOT NULL;
+
+  COMMENT ON VIEW api.ticket_sla IS
+    'the SLAs of each ticket: ServiceNow''s own records, the deadlines of GLPI, the due date of Azure DevOps';
+  COMMENT ON COLUMN api.ticket_sla.breached IS 'as the source says; by a deadline as of now()';
+END
+$do$;
 
 -- --- figures -------------------------------------------------------------------------------------
 

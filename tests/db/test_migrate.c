@@ -145,6 +145,11 @@ static void a_growing_catalog_adds_columns_and_keeps_rows(void **state)
     migrate(db, &before, &plan);
     support_run(db, "INSERT INTO \"Odd type\".things (source, id) VALUES ('s', '1')");
     migrate(db, &after, &plan);
+    /* Views may be made of what was added, so they are made again after it. */
+    char *views = strstr(plan.ptr, "apply projection ");
+    assert_non_null(views);
+    assert_null(strstr(views, "compute core"));
+    *views = '\0';
     assert_string_equal(plan.ptr, "add column Odd type.things.rev integer\n"
                                   "create index Odd type.things_user_idx\n"
                                   "create index Odd type.things_n_title_idx\n"
