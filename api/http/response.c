@@ -39,7 +39,8 @@ void response_header(struct response *response,
     va_start(args, format);
     bool is_plain = strcmp(format, "%s") == 0; /* most are: each answer has a dozen */
     const char *plain = is_plain ? va_arg(args, const char *) : text;
-    int len = is_plain ? (int)strnlen(plain, VALUE_MAX) : vsnprintf(text, sizeof(text), format, args);
+    int len =
+        is_plain ? (int)strnlen(plain, VALUE_MAX) : vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     if (len < 0 || len >= VALUE_MAX || response->n_headers == RESPONSE_HEADERS_MAX ||
         memchr(plain, '\r', (size_t)len) != NULL || memchr(plain, '\n', (size_t)len) != NULL) {
