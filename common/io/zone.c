@@ -38,15 +38,15 @@ static int64_t offset_at(GTimeZone *source, int64_t instant_s)
         source, g_time_zone_find_interval(source, G_TIME_TYPE_UNIVERSAL, instant_s));
 }
 
-/* The second in (from_s, to_s] with which the offset changes to what it is at to_s. */
-static int64_t find_change(GTimeZone *source, int64_t from_s, int64_t to_s)
+/* The second in (before_s, after_s] with which the offset changes to what it is at after_s. */
+static int64_t find_change(GTimeZone *source, int64_t before_s, int64_t after_s)
 {
-    int64_t offset = offset_at(source, to_s);
-    while (to_s - from_s > 1) {
-        int64_t middle_s = from_s + (to_s - from_s) / 2;
-        *(offset_at(source, middle_s) == offset ? &to_s : &from_s) = middle_s;
+    int64_t offset = offset_at(source, after_s);
+    while (after_s - before_s > 1) {
+        int64_t middle_s = before_s + (after_s - before_s) / 2;
+        *(offset_at(source, middle_s) == offset ? &after_s : &before_s) = middle_s;
     }
-    return to_s;
+    return after_s;
 }
 
 /* Looks at every third day: no clock has been changed twice within so little time. */

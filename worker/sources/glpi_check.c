@@ -185,7 +185,8 @@ static void check_log(const struct checking *checking)
 {
     struct error err = ERROR_INIT;
     struct glpi_named named;
-    if (!glpi_probe_log(checking->session, checking->http, -1, 0, NULL, &named, &err)) {
+    if (!glpi_probe_log(checking->session, checking->http, (struct glpi_log_floor){.id = -1}, NULL,
+                        &named, &err)) {
         say_error(checking, NULL, &err);
     } else if (named.log_id < 0) {
         say(checking, FINDING_WARNING, NULL,

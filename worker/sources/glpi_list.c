@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Rows that each request reads again. */
-#define OVERLAP_ROWS 10
+#define OVERLAP_ROWS INT64_C(10)
 
 #define DOUBTS_MAX     2
 #define REFUSALS_MAX   4

@@ -47,13 +47,11 @@ static void read_all(struct planning *planning, const char *why)
 }
 
 static bool probe_list(struct planning *planning,
-                       bool is_trash,
-                       bool by_id,
+                       enum glpi_front front,
                        struct glpi_newest *newest,
                        struct error *err)
 {
-    if (!glpi_probe_newest(planning->session, planning->http, planning->task, is_trash, by_id,
-                           newest, err)) {
+    if (!glpi_probe_newest(planning->session, planning->http, planning->task, front, newest, err)) {
         return false;
     }
     if (newest->has_row) {
@@ -76,13 +74,14 @@ static bool probe(struct planning *planning, struct error *err)
         planning->after.high_us = now_us;
         return true;
     }
-    if (!probe_list(planning, false, planning->is_feed, &newest, err)) {
+    if (!probe_list(planning, planning->is_feed ? GLPI_FRONT_BY_ID : GLPI_FRONT_BY_VERSION, &newest,
+                    err)) {
         return false;
     }
     if (planning->is_feed && newest.has_row) {
         planning->after.log_id = newest.id;
     }
-    if (planning->has_trash && !probe_list(planning, true, false, &newest, err)) {
+    if (planning->has_trash && !probe_list(planning, GLPI_FRONT_OF_TRASH, &newest, err)) {
         return false;
     }
     if (planning->after.high_us > now_us) {
@@ -196,9 +195,13 @@ static bool probe_log(struct planning *planning, struct error *err)
         return true;
     }
     bool is_news = planning->plan->kind == WALK_CHANGES && planning->before.log_id >= 0;
-    if (!glpi_probe_log(planning->session, planning->http, is_news ? planning->before.log_id : -1,
-                        planning->before.high_us - (is_news ? planning->source->overlap_us : 0),
-                        &planning->plan->arena, &planning->named, err)) {
+    struct glpi_log_floor floor = {-1, INT64_MIN};
+    if (is_news) {
+        floor.id = planning->before.log_id;
+        floor.us = planning->before.high_us - planning->source->overlap_us;
+    }
+    if (!glpi_probe_log(planning->session, planning->http, floor, &planning->plan->arena,
+                        &planning->named, err)) {
         return false;
     }
     if (planning->named.is_cut) {

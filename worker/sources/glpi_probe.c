@@ -38,8 +38,7 @@ static int64_t read_moment(const struct glpi_session *session, const struct json
 bool glpi_probe_newest(struct glpi_session *session,
                        struct http_client *http,
                        const struct task_def *task,
-                       bool is_trash,
-                       bool by_id,
+                       enum glpi_front front,
                        struct glpi_newest *ret_newest,
                        struct error *err)
 {
@@ -53,7 +52,8 @@ bool glpi_probe_newest(struct glpi_session *session,
         return false;
     }
     buf_addf(&url, "/%s?range=0-0&sort=%s&order=DESC&get_hateoas=false%s", task->table,
-             by_id || version == NULL ? key : version, is_trash ? "&is_deleted=true" : "");
+             front == GLPI_FRONT_BY_ID || version == NULL ? key : version,
+             front == GLPI_FRONT_OF_TRASH ? "&is_deleted=true" : "");
     glpi_filter_add(&filter, &url);
     struct http_response response;
     struct json *root CLEANUP(json_freep) =
@@ -84,8 +84,7 @@ bool glpi_probe_newest(struct glpi_session *session,
 /* The feed while it is read. */
 struct feed {
     struct glpi_session *session;
-    int64_t floor_id;
-    int64_t floor_us;
+    struct glpi_log_floor floor;
     int64_t lowest; /* id read so far; INT64_MAX = none */
     int64_t offset;
     int64_t back;
@@ -124,8 +123,8 @@ static bool take_entries(struct feed *feed, const struct json *root, int64_t sta
             !read_number(json_find(entry, "items_id"), &item)) {
             return false;
         }
-        feed->is_done = id <= feed->floor_id &&
-                        read_moment(feed->session, json_find(entry, "date_mod")) < feed->floor_us;
+        feed->is_done = id <= feed->floor.id &&
+                        read_moment(feed->session, json_find(entry, "date_mod")) < feed->floor.us;
         if (!feed->is_done && id < feed->lowest) {
             feed->lowest = id;
             note(feed, item);
@@ -206,8 +205,7 @@ static bool read_feed(struct feed *feed, struct http_client *http, struct error 
 
 bool glpi_probe_log(struct glpi_session *session,
                     struct http_client *http,
-                    int64_t floor_id,
-                    int64_t floor_us,
+                    struct glpi_log_floor floor,
                     struct arena *arena,
                     struct glpi_named *ret_named,
                     struct error *err)
@@ -225,15 +223,12 @@ bool glpi_probe_log(struct glpi_session *session,
     }
     named.log_id = 0;
     (void)read_number(json_find(json_at(first, 0), "id"), &named.log_id);
-    struct feed feed = {.session = session,
-                        .floor_id = floor_id,
-                        .floor_us = floor_us,
-                        .lowest = INT64_MAX,
-                        .back = LOG_OVERLAP};
-    bool good = floor_id < 0 || (read_feed(&feed, http, err) &&
+    struct feed feed = {
+        .session = session, .floor = floor, .lowest = INT64_MAX, .back = LOG_OVERLAP};
+    bool good = floor.id < 0 || (read_feed(&feed, http, err) &&
                                  (make_keys(&feed, arena, &named) ||
                                   error_set(err, ERROR_LIMIT, "the log names too many records")));
-    named.is_cut = floor_id >= 0 && !feed.is_done;
+    named.is_cut = floor.id >= 0 && !feed.is_done;
     xfree(feed.ids);
     if (good) {
         *ret_named = named;

@@ -21,12 +21,13 @@ struct glpi_newest {
     int64_t total;   /* of the list, -1 if it does not say */
 };
 
-/* The first row of the task's list: by version, newest first, or by id, highest first. */
+/* Which list, and its first row by what: by version, newest first, or by id, highest first. */
+enum glpi_front { GLPI_FRONT_BY_VERSION, GLPI_FRONT_BY_ID, GLPI_FRONT_OF_TRASH };
+
 bool glpi_probe_newest(struct glpi_session *session,
                        struct http_client *http,
                        const struct task_def *task,
-                       bool is_trash,
-                       bool by_id,
+                       enum glpi_front front,
                        struct glpi_newest *ret_newest,
                        struct error *err);
 
@@ -40,12 +41,16 @@ struct glpi_named {
     bool is_cut; /* the log holds more news than were read */
 };
 
-/* Which records do log entries behind floor_id name, and those not older than floor_us? With
- * floor_id < 0 only how far the log has come. */
+/* Entries behind this id, and those not older than this instant, are news. */
+struct glpi_log_floor {
+    int64_t id; /* -1: only how far the log has come is asked for */
+    int64_t us;
+};
+
+/* Which records does the log's news name? */
 bool glpi_probe_log(struct glpi_session *session,
                     struct http_client *http,
-                    int64_t floor_id,
-                    int64_t floor_us,
+                    struct glpi_log_floor floor,
                     struct arena *arena,
                     struct glpi_named *ret_named,
                     struct error *err);
