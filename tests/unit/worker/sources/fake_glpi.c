@@ -217,17 +217,17 @@ static void fail(struct transport_answer *answer, int status, const char *code)
     buf_addf(&answer->body, "[\"%s\",\"words; view documentation\"]", code);
 }
 
-static void write_list(const struct asked *asked,
-                       struct fake_list *list,
-                       int64_t parent,
-                       struct transport_answer *answer)
+/* The rows of a list in the order asked for; caller frees. */
+static struct fake_item **
+select_items(const struct asked *asked, struct fake_list *list, int64_t parent, int64_t *ret_total)
 {
     struct fake_glpi *glpi = asked->glpi;
     struct fake_item **found = xcalloc(list->n + 1, sizeof(struct fake_item *));
     int64_t total = 0;
     for (size_t i = 0; i < list->n; i++) {
         struct fake_item *item = &list->items[i];
-        if (!item->is_gone && !item->is_hidden && item->is_trash == asked->wants_trash &&
+        bool is_visible = !item->is_gone && !item->is_hidden;
+        if (is_visible && item->is_trash == asked->wants_trash &&
             (parent < 0 || item->parent == parent) && holds(asked, item)) {
             found[total++] = item;
         }
@@ -237,36 +237,59 @@ static void write_list(const struct asked *asked,
     if (total > 0) {
         qsort(found, (size_t)total, sizeof(struct fake_item *), compare);
     }
-    int64_t end = asked->to < total - 1 ? asked->to : total - 1;
-    int64_t n = end - asked->from + 1;
+    *ret_total = total;
+    return found;
+}
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void add_range(const struct asked *asked, int64_t total, struct transport_answer *answer)
+{
+    const struct fake_glpi *glpi = asked->glpi;
+    int64_t end = smaller(asked->to, total - 1);
+    char range[96];
+    (void)snprintf(range, sizeof(range), "%" PRId64 "-%" PRId64 "/%" PRId64, asked->from, end,
+                   total);
+    if (total > 0 && !glpi->no_content_range) {
+        add_header(answer, "Content-Range", range);
+    }
+    answer->status = end - asked->from + 1 < total ? 206 : 200;
+}
+
+static void write_list(const struct asked *asked,
+                       struct fake_list *list,
+                       int64_t parent,
+                       struct transport_answer *answer)
+{
+    struct fake_glpi *glpi = asked->glpi;
+    int64_t total = 0;
+    int64_t wanted = asked->to - asked->from + 1;
+    struct fake_item **found = select_items(asked, list, parent, &total);
+    int64_t end = smaller(asked->to, total - 1);
+    int64_t lost = glpi->short_at == glpi->n_requests && end > asked->from
+                       ? asked->from + (end - asked->from + 1) / 2
+                       : -1;
     glpi->n_lists++;
-    glpi->largest =
-        asked->to - asked->from + 1 > glpi->largest ? asked->to - asked->from + 1 : glpi->largest;
     if (asked->from > total) {
         fail(answer, 400, "ERROR_RANGE_EXCEED_TOTAL");
-    } else {
-        bool is_short = glpi->short_at == glpi->n_requests && n > 1;
-        buf_add_c(&answer->body, "[");
-        for (int64_t i = asked->from; i <= end; i++) {
-            if (!is_short || i != asked->from + n / 2) {
-                buf_add_c(&answer->body, answer->body.len > 1 ? "," : "");
-                write_item(glpi, found[i], &answer->body);
-            }
+        xfree(found);
+        return;
+    }
+    buf_add_c(&answer->body, "[");
+    for (int64_t i = asked->from; i <= end; i++) {
+        if (i != lost) {
+            buf_add_c(&answer->body, answer->body.len > 1 ? "," : "");
+            write_item(glpi, found[i], &answer->body);
         }
-        buf_add_c(&answer->body, "]");
-        total += glpi->total_extra;
-        end = asked->to < total - 1 ? asked->to : total - 1;
-        char range[96];
-        (void)snprintf(range, sizeof(range), "%" PRId64 "-%" PRId64 "/%" PRId64, asked->from, end,
-                       total);
-        if (total > 0 && !glpi->no_content_range) {
-            add_header(answer, "Content-Range", range);
-        }
-        answer->status = end - asked->from + 1 < total ? 206 : 200;
-        if (glpi->empty_above > 0 && asked->to - asked->from + 1 > glpi->empty_above) {
-            answer->status = glpi->empty_status;
-            buf_reset(&answer->body);
-        }
+    }
+    buf_add_c(&answer->body, "]");
+    add_range(asked, total + glpi->total_extra, answer);
+    if (glpi->empty_above > 0 && wanted > glpi->empty_above) {
+        answer->status = glpi->empty_status;
+        buf_reset(&answer->body);
     }
     xfree(found);
 }

@@ -61,7 +61,6 @@ struct fake_glpi {
     size_t n_logins;
     size_t n_kills;
     int64_t n_lists;
-    int64_t largest; /* rows asked for */
     char token[32];
     bool token_is_good;
     bool has_credential_leak; /* a request with a session carried the credential too */

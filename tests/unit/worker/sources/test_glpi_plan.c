@@ -95,7 +95,7 @@ static void a_watermark_that_does_not_fit_means_reading_everything(void **state)
     for (size_t i = 0; i < 50; i++) {
         desk.glpi.tickets.items[i].is_gone = true;
     }
-    desk.glpi.now_s += 2 * 86400;
+    desk.glpi.now_s += INT64_C(2) * 86400;
     open_again(&desk);
     desk_must_open(&desk);
     desk_must_plan(&desk);
