@@ -162,9 +162,9 @@ class Migrate(FozTest):
                 self.assertIn("/nonexistent", self.worker(*arguments, expect=UNREACHABLE, timeout_s=15).text)
 
     def test_a_column_whose_type_differs_from_the_catalog_is_named(self):
-        self.database.run("ALTER TABLE servicenow.incident ALTER COLUMN priority TYPE text")
+        self.database.run("ALTER TABLE servicenow.incident ALTER COLUMN urgency TYPE text")
         result = self.worker("migrate", expect=(FAILED, CONFIGURATION))
-        self.assertIn("priority", result.err)
+        self.assertIn("urgency", result.err)
 
 
 class Check(FozTest):
