@@ -14,6 +14,7 @@
 enum {
     BIG_ROWS = 50000,      /* from here on hash joins, and checks that cost no sort */
     ANALYZED_ROWS = 10000, /* of delta */
+    NOTABLE_ROWS = 1000,   /* new in a table */
     FUSE_ROWS_MIN = 50,    /* below it only "everything" trips the fuse */
 };
 
@@ -482,6 +483,20 @@ static bool touch(struct merge *merge, struct error *err)
             (merge->n_census == 0 || run(merge, touch_listed, NULL, err)));
 }
 
+/* Whatever reads the table in this transaction would be planned for the table as it was: of one
+ * that was empty, row by row. */
+static bool tell_planner(struct merge *merge, struct error *err)
+{
+    int64_t known = 0;
+    if (merge->result.inserted < NOTABLE_ROWS) {
+        return true;
+    }
+    return ask_number(merge,
+                      "SELECT reltuples::bigint FROM pg_class WHERE oid = '{table}'::regclass",
+                      &known, err) &&
+           (known >= merge->result.inserted || run(merge, "ANALYZE {table}", NULL, err));
+}
+
 static bool merge_all(struct merge *merge, struct error *err)
 {
     const struct merge_request *request = merge->sql.request;
@@ -500,7 +515,7 @@ static bool merge_all(struct merge *merge, struct error *err)
     if (!ok || merge->result.held) {
         return ok;
     }
-    return check_ledger(merge, err) && touch(merge, err) &&
+    return tell_planner(merge, err) && check_ledger(merge, err) && touch(merge, err) &&
            dead_letter_merge(merge->db, &merge->sql, merge->n_rejects, err);
 }
 
