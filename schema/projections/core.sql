@@ -180,6 +180,11 @@ $$;
 CREATE OR REPLACE FUNCTION core.touch_by_people(p_source text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
+  -- A ticket shows neither address nor team of a person.
+  IF NOT EXISTS (SELECT FROM pg_temp.person_change c
+                  WHERE (c.technician_id, c.name) IS DISTINCT FROM (c.old_id, c.old_name)) THEN
+    RETURN;
+  END IF;
   INSERT INTO pg_temp.touched
   SELECT t.external_id FROM core.ticket t
     LEFT JOIN pg_temp.person_change a ON a.external_id = t.assignee_key
