@@ -98,7 +98,7 @@ static const char *criterion_fault(const struct glpi_criterion *criterion)
     if (option == NULL) {
         return "there is no such search option";
     }
-    bool is_written = is_numeric(option) && is_comparison(criterion->type);
+    bool is_written = option != NULL && is_numeric(option) && is_comparison(criterion->type);
     unsigned needs = is_written ? SEARCH_CONTAINS : TYPES[criterion->type].needs;
     if ((option->types & needs) == 0) {
         return option->types == SEARCH_NEVER ? "it can only be displayed"
@@ -138,7 +138,7 @@ static void
 add_criterion(const struct glpi_criterion *criterion, const struct place *place, struct buf *url)
 {
     const struct glpi_search_option *option = glpi_search_option(criterion->field);
-    bool is_written = is_numeric(option) && is_comparison(criterion->type);
+    bool is_written = option != NULL && is_numeric(option) && is_comparison(criterion->type);
     struct buf text CLEANUP(buf_release);
     buf_init(&text, 1024);
     buf_addf(&text, "%d", criterion->field);

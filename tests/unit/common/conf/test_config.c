@@ -363,7 +363,10 @@ static char *take_example(char *text, const char *folder)
     char *begin = strstr(text, "```yaml\n");
     char *end = begin == NULL ? NULL : strstr(begin, "\n```\n");
     char *named = begin == NULL ? NULL : strstr(begin, catalog);
-    assert_true(end != NULL && named != NULL && named < end);
+    if (end == NULL || named == NULL || named > end) {
+        fail_msg("the example has no YAML block that names %s", catalog);
+        return NULL;
+    }
     *end = *named = '\0';
     return xasprintf("%s%s%s\n", begin + strlen("```yaml\n"), folder, named + strlen(catalog));
 }
