@@ -61,8 +61,9 @@ $$;
 
 COMMENT ON FUNCTION api.hours(interval) IS 'hours with six decimals';
 
+-- Stable, not immutable: arithmetic on timestamptz is, and only so it is inlined.
 CREATE OR REPLACE FUNCTION api.ageing_bucket(p_opened_at timestamptz, p_now timestamptz) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE sql STABLE AS $$
   SELECT CASE
            WHEN p_opened_at IS NULL THEN 'unknown'
            WHEN p_opened_at > p_now - interval '24 hours' THEN '0-1d'
@@ -77,7 +78,7 @@ COMMENT ON FUNCTION api.ageing_bucket(timestamptz, timestamptz) IS
   'how long a ticket is open; exactly one day is 1-3d';
 
 CREATE OR REPLACE FUNCTION api.instant(p_at timestamptz) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE sql STABLE AS $$
   SELECT (to_json(p_at AT TIME ZONE 'UTC') #>> '{}') || 'Z'
 $$;
 

@@ -28,6 +28,9 @@ import postgres
 ROUNDS = 3
 
 TICKETS = """
+CREATE TABLE public.indexes AS SELECT indexname AS name, indexdef AS definition FROM pg_indexes
+ WHERE schemaname = 'core' AND tablename = 'ticket' AND indexname <> 'ticket_pkey';
+SELECT format('DROP INDEX core.%I', name) FROM public.indexes \\gexec
 INSERT INTO core.technician (technician_id, name, email, team)
 SELECT md5('t' || i)::uuid, 'Person ' || i, 'p' || i || '@acme.example', 'Team ' || i % 20 FROM generate_series(0, 499) i;
 INSERT INTO core.ticket (ticket_id, source, source_type, external_id, number, kind, title, status, priority, queue, category,
@@ -39,7 +42,9 @@ SELECT 'snow:' || md5(i::text), 'snow', 'servicenow', md5(i::text), 'INC' || lpa
        CASE WHEN i % 10 < 8 THEN now() - interval '1 min' * (i % 500000) + interval '1 s' * (i % 90000) END,
        CASE WHEN i % 10 < 7 THEN now() END, CASE WHEN i % 10 < 8 THEN md5('t' || i % 500)::uuid END, i % 7 <> 0, 1
   FROM generate_series(1, N_TICKETS) i;
-ANALYZE core.ticket; ANALYZE core.technician;
+SELECT definition FROM public.indexes \\gexec
+DROP TABLE public.indexes;
+VACUUM ANALYZE core.ticket; ANALYZE core.technician;
 """
 
 PUBLISH = """

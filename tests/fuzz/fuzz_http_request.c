@@ -28,6 +28,7 @@ static const struct param_spec specs[] = {
     {.name = "mode", .type = PARAM_CHOICE, .choices = modes},
     {.name = "source", .type = PARAM_LIST},
     {.name = "task", .type = PARAM_LIST},
+    {.name = "status", .type = PARAM_LIST, .choices = modes},
     {.name = "allow_mass_delete", .type = PARAM_BOOL},
     {.name = "limit", .type = PARAM_INTEGER, .min = 1, .max = 1000},
     {.name = "cursor", .type = PARAM_TEXT},
@@ -38,6 +39,9 @@ static const struct route routes[] = {
     {.method = "GET", .pattern = "/"},
     {.method = "POST", .pattern = "/load-{load}[/]"},
     {.method = "GET", .pattern = "/v1/executions"},
+    {.method = "GET", .pattern = "/v1/tickets/overview"},
+    {.method = "GET", .pattern = "/v1/tickets/{id}"},
+    {.method = "GET", .pattern = "/v1/tickets/{id}/timeline"},
     {.method = "GET", .pattern = "/v1/executions/{id}"},
     {.method = "POST", .pattern = "/v1/executions/{id}/cancel"},
 };
