@@ -8,7 +8,9 @@ BEGIN
   END IF;
   DROP VIEW IF EXISTS core.glpi_ticket, core.glpi_created, core.glpi_person;
 
-  -- Of several actors in one part the first that was named counts.
+  -- Of several actors in one part the first that was named counts. Before statistics know the tables,
+  -- an index on who it is looks as good as the one on the ticket, and costs the square: IS TRUE and + 0
+  -- keep the planner from it.
   CREATE VIEW core.glpi_ticket AS
   SELECT t.source || ':' || t.id AS ticket_id,
          t.source,
@@ -57,19 +59,19 @@ BEGIN
     LEFT JOIN glpi.itil_category c ON c.source = t.source AND c.id = t.itilcategories_id
     LEFT JOIN LATERAL (
       SELECT u.users_id FROM glpi.ticket_user u
-       WHERE u.source = t.source AND u.tickets_id = t.id AND u.type = 2 AND u.users_id > 0
-       ORDER BY u.id LIMIT 1) a ON true
+       WHERE u.source = t.source AND u.tickets_id = t.id AND u.type = 2 AND (u.users_id > 0) IS TRUE
+       ORDER BY u.id + 0 LIMIT 1) a ON true
     LEFT JOIN LATERAL (
       SELECT u.users_id, u.alternative_email FROM glpi.ticket_user u
        WHERE u.source = t.source AND u.tickets_id = t.id AND u.type = 1
-       ORDER BY u.id LIMIT 1) q ON true
+       ORDER BY u.id + 0 LIMIT 1) q ON true
     LEFT JOIN LATERAL (
       SELECT x.groups_id FROM glpi.group_ticket x
-       WHERE x.source = t.source AND x.tickets_id = t.id AND x.type = 2 AND x.groups_id > 0
-       ORDER BY x.id LIMIT 1) gt ON true
+       WHERE x.source = t.source AND x.tickets_id = t.id AND x.type = 2 AND (x.groups_id > 0) IS TRUE
+       ORDER BY x.id + 0 LIMIT 1) gt ON true
     LEFT JOIN LATERAL (
       SELECT y.users_id FROM glpi.itil_solution y
-       WHERE y.source = t.source AND y.items_id = t.id AND y.status IS DISTINCT FROM 4 AND y.users_id > 0
+       WHERE y.source = t.source AND y.items_id = t.id AND y.status IS DISTINCT FROM 4 AND (y.users_id > 0) IS TRUE
          AND t.solvedate IS NOT NULL
        ORDER BY coalesce(y.status = 3, false) DESC, y.id DESC LIMIT 1) s ON true
     LEFT JOIN LATERAL (
