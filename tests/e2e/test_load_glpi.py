@@ -92,9 +92,11 @@ class Full(GlpiTest):
 
 
 class Increments(GlpiTest):
+    tickets = 150
+
     def test_a_chain_of_increments_keeps_the_copy_exact(self):
         self.load("tickets", "directory")
-        for number in range(4):
+        for number in range(3):
             with self.subTest(number=number):
                 self.sim.change(burst("Ticket", 20, urgency=number + 1), burst("Ticket", 5, "insert", name=f"new {number}"),
                                 burst("ITILFollowup", 7, content=f"edited {number}"), burst("User", 9, comment=f"round {number}"),
@@ -248,6 +250,8 @@ class Reconciliation(GlpiTest):
 
 class Sessions(GlpiTest):
     """One session a run, closed whatever happens."""
+
+    tickets = 100
 
     def opened(self):
         state = self.login_state()

@@ -9,7 +9,7 @@ from glpi import (TICKETS, GlpiTest, add_actor, burst, insert, on_request, purge
 
 
 class Moving(GlpiTest):
-    tickets = 160
+    tickets = 120
     page = 20
 
     def setUp(self):
@@ -84,7 +84,7 @@ class Moving(GlpiTest):
 
     def test_deletions_between_the_pages_of_an_increment(self):
         self.load("tickets")
-        self.sim.change(burst("Ticket", 120, same_second=False, urgency=2))
+        self.sim.change(burst("Ticket", 90, same_second=False, urgency=2))
         newest = [row["id"] for row in sorted(self.source_rows("Ticket"), key=lambda row: row["date_mod"], reverse=True) if not row["is_deleted"]]
         for number in range(2, 6):
             self.sim.do(on_request(number, *(purge("Ticket", identity) for identity in newest[(number - 2) * 5:(number - 1) * 5]), table="Ticket"))
@@ -96,10 +96,10 @@ class Moving(GlpiTest):
 
     def test_a_burst_larger_than_a_page_in_one_second(self):
         self.load("tickets")
-        self.sim.change(burst("Ticket", 130, urgency=4))
+        self.sim.change(burst("Ticket", 90, urgency=4))
         self.load("tickets")
         self.assert_copies(*TICKETS)
-        self.sim.do(on_request(6, burst("Ticket", 130, urgency=5)))
+        self.sim.do(on_request(6, burst("Ticket", 90, urgency=5)))
         self.load("tickets")
         self.next_run_is_exact()
 

@@ -1,0 +1,104 @@
+"""A GLPI that answers 200, well-formed and wrong: never success with wrong data, never a row lost."""
+
+import unittest
+
+import control
+from foz import COMPLETE, FAILED, HELD, PARTIAL, RIGHTS, SANITIZER, UNREACHABLE
+from glpi import TICKETS, fault
+from glpi_law import GlpiLawTest
+
+# Status 200, well-formed, wrong.
+LIES = [("wrong_order", {}), ("repeat_page", {}), ("empty_page", {}), ("empty_page", {"count": 1}), ("empty_list", {}),
+        ("empty_list", {"count": 1}), ("total_larger", {}), ("total_larger", {"rate": 500}), ("duplicate_rows", {})]
+
+
+
+class Lies(GlpiLawTest):
+    def test_lies_never_become_success_with_wrong_data(self):
+        self.load("tickets")
+        for number, (kind, options) in enumerate(LIES):
+            for mode in ("full", ("incremental", "reconcile")[number % 2]):
+                with self.subTest(kind=kind, load_mode=mode, **options):
+                    self.change_something()
+                    before = self.snapshots()
+                    self.sim.do(fault(kind, table="Ticket", after=1, **options))
+                    result = self.load("tickets", "--mode", mode, expect={COMPLETE, FAILED, PARTIAL, HELD})
+                    self.sim.do(control.clear_faults())
+                    self.never_wrong(result, before)
+                    self.load("tickets", "--mode", "reconcile")
+                    self.assert_copies("ticket", "ticket_user")
+
+    def test_entities_that_vanish_for_a_while_delete_nothing(self):
+        self.load("tickets")
+        for mode in ("full", "reconcile", "incremental"):
+            with self.subTest(load_mode=mode):
+                known = self.count("ticket")
+                self.change_something()
+                before = self.snapshots()
+                self.sim.do(fault("entities_shrunk", value=2))
+                result = self.load("tickets", "--mode", mode, expect=COMPLETE if mode == "incremental" else HELD)
+                self.sim.do(control.clear_faults())
+                self.assertGreaterEqual(self.count("ticket"), known)
+                if mode != "incremental":
+                    self.never_wrong(result, before)
+        self.load("tickets", "--mode", "reconcile")
+        self.assert_copies(*TICKETS)
+
+    def test_lies_from_the_first_load_on(self):
+        for kind, options in LIES:
+            with self.subTest(kind=kind, **options):
+                self.database.run("TRUNCATE " + ", ".join(f"glpi.{task}" for task in TICKETS) + "; DELETE FROM ops.watermark; DELETE FROM ops.owed")
+                before = self.snapshots()
+                self.sim.do(fault(kind, table="Ticket", after=2 if kind == "repeat_page" else 0, **options))
+                result = self.load("tickets", expect={COMPLETE, FAILED, PARTIAL, HELD})
+                self.sim.do(control.clear_faults())
+                if result.code == COMPLETE and self.count("ticket") == 0:
+                    self.assertIn(kind, ("empty_list", "empty_page"))  # a list of nothing is believed where nothing was known
+                else:
+                    self.never_wrong(result, before)
+                self.load("tickets", "--mode", "full")
+                self.assert_copies(*TICKETS)
+
+    def test_an_empty_list_for_a_filled_table_is_held_until_allowed(self):
+        self.load("tickets")
+        for mode in ("full", "reconcile"):
+            with self.subTest(load_mode=mode):
+                before = self.snapshots()
+                self.sim.do(fault("empty_list", table="Ticket"))
+                result = self.load("tickets", "--mode", mode, expect=HELD)
+                self.assertIn("--allow-mass-delete", result.text)
+                self.assertEqual(before["ticket"], self.snapshot("ticket"))
+                self.sim.do(control.clear_faults())
+        self.sim.do(fault("empty_list", table="ITILSolution"))
+        self.load("tickets", "--mode", "full", expect=HELD)
+        self.load("tickets", "--mode", "full", "--allow-mass-delete")
+        self.sim.do(control.clear_faults())
+        self.assertEqual(0, self.count("itil_solution"))
+        self.load("tickets", "--mode", "full")
+        self.assert_copies(*TICKETS)
+
+    def test_entities_that_cannot_be_opened_are_no_empty_source(self):
+        self.load("tickets")
+        before = self.snapshots()
+        self.sim.do(fault("change_entities_false"))
+        for mode in ("full", "incremental"):
+            result = self.load("tickets", "--mode", mode, expect={RIGHTS, 78})
+            self.assertIn("changeActiveEntities", result.text)
+            self.assertEqual(before, self.snapshots())
+
+    def test_several_faults_at_random(self):
+        self.load("tickets")
+        kinds = ["error_500", "bad_gateway_502", "maintenance_200", "empty_206", "cut_chunk", "empty_page", "repeat_page", "wrong_order",
+                 "duplicate_rows", "total_larger", "empty_list", "wrong_content_type"]
+        for seed in range(3 if SANITIZER else 6):
+            with self.subTest(seed=seed):
+                self.change_something()
+                before = self.snapshots()
+                self.sim.do(*(fault(kind, probability=0.03 * (seed + 1)) for kind in kinds[seed::3]))
+                result = self.load("tickets", "--mode", ("full", "incremental", "reconcile")[seed % 3], expect={COMPLETE, FAILED, PARTIAL, HELD, UNREACHABLE})
+                self.sim.do(control.clear_faults())
+                self.never_wrong(result, before)
+
+
+if __name__ == "__main__":
+    unittest.main()
