@@ -3,7 +3,7 @@
 -- those who read the database directly. Applied after the model's own files.
 
 CREATE OR REPLACE FUNCTION api.feeds_tickets(p_task text) RETURNS boolean
-LANGUAGE sql IMMUTABLE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
   SELECT EXISTS (SELECT FROM (VALUES ('servicenow'), ('glpi'), ('azure_devops')) AS t(source_type)
                   WHERE core.role_of(t.source_type, p_task) IN ('own', 'linked', 'history'));
@@ -29,7 +29,7 @@ COMMENT ON COLUMN api.freshness.feeds_tickets IS
 -- so that it grows with each publish whatever the order of their commits.
 CREATE OR REPLACE FUNCTION api.meta(p_sources text[] DEFAULT NULL)
 RETURNS TABLE (version bigint, as_of timestamptz, lag_seconds bigint)
-LANGUAGE sql STABLE AS $$
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
   SELECT coalesce(sum(f.version), 0)::bigint,
          date_trunc('milliseconds', min(f.as_of) FILTER (WHERE f.is_fed)),
          max(f.lag_seconds) FILTER (WHERE f.is_fed)
@@ -41,21 +41,21 @@ $$;
 COMMENT ON FUNCTION api.meta(text[]) IS 'version and age of what is read from these sources; NULL: from all';
 
 CREATE OR REPLACE FUNCTION api.is_open(p_status text) RETURNS boolean
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   SELECT p_status NOT IN ('resolved', 'closed', 'cancelled')
 $$;
 
 COMMENT ON FUNCTION api.is_open(text) IS 'new, in_progress, pending, and unmapped: not known to be done';
 
 CREATE OR REPLACE FUNCTION api.severity(p_priority smallint) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   SELECT CASE p_priority WHEN 1 THEN 'critical' WHEN 2 THEN 'high' WHEN 3 THEN 'medium' ELSE 'low' END
 $$;
 
 COMMENT ON FUNCTION api.severity(smallint) IS '1 critical, 2 high, 3 medium, all others and unknown low';
 
 CREATE OR REPLACE FUNCTION api.hours(p_span interval) RETURNS numeric
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   SELECT round(extract(epoch FROM p_span) / 3600, 6)
 $$;
 
@@ -63,7 +63,7 @@ COMMENT ON FUNCTION api.hours(interval) IS 'hours with six decimals';
 
 -- Stable, not immutable: arithmetic on timestamptz is, and only so it is inlined.
 CREATE OR REPLACE FUNCTION api.ageing_bucket(p_opened_at timestamptz, p_now timestamptz) RETURNS text
-LANGUAGE sql STABLE AS $$
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
   SELECT CASE
            WHEN p_opened_at IS NULL THEN 'unknown'
            WHEN p_opened_at > p_now - interval '24 hours' THEN '0-1d'
@@ -78,7 +78,7 @@ COMMENT ON FUNCTION api.ageing_bucket(timestamptz, timestamptz) IS
   'how long a ticket is open; exactly one day is 1-3d';
 
 CREATE OR REPLACE FUNCTION api.instant(p_at timestamptz) RETURNS text
-LANGUAGE sql STABLE AS $$
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
   SELECT (to_json(p_at AT TIME ZONE 'UTC') #>> '{}') || 'Z'
 $$;
 
