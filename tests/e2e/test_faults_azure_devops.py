@@ -18,7 +18,7 @@ TROUBLE = [
     ("rate_429", {"seconds": 0.1}),
     ("rate_429", {"mode": "none"}),
     ("rate_429", {"mode": "html"}),
-    ("rate_429", {"mode": "403"}),
+    ("rate_429", {"mode": "403", "seconds": 0.1}),
     ("cut_chunk", {}),
     ("partial_array", {"share": 0.5}),
     ("hang", {}),
@@ -163,7 +163,7 @@ class Faults(AzureTest):
         """By project then: what projects use is there, hidden states are not shown."""
         before = set(self.landed("work_item_type_state"))
         self.database.run("TRUNCATE azure_devops.work_item_type_state; DELETE FROM ops.watermark WHERE task = 'work_item_type_state'")
-        self.sim.do(fault("forbidden_403", route="processes"))
+        self.sim.do(fault("forbidden_403", table="processes"))
         self.load("projects", "--task", "work_item_type_state")
         after = set(self.landed("work_item_type_state"))
         self.assertGreater(len(after), 40)

@@ -284,6 +284,11 @@ class Lists(AzureTest):
     def test_what_only_a_directory_tells_survives_a_run_without_one(self):
         self.load("work-items", "projects")
         mails = dict(self.database.rows("SELECT id, mail FROM azure_devops.identity WHERE mail IS NOT NULL"))
+        before = self.snapshot("identity", etl=False)
+        self.sim.do(fault("forbidden_403", route="entitlements"))  # Graph knows less
+        self.load("projects", "--task", "identity")
+        self.assertEqual(before, self.snapshot("identity", etl=False))
+        self.sim.do(control.clear_faults())
         self.env["FOZ_TEST_PAT"] = "foz-narrow-pat"
         self.load("projects", expect=(COMPLETE, HELD))
         kept = dict(self.database.rows("SELECT id, mail FROM azure_devops.identity WHERE mail IS NOT NULL"))

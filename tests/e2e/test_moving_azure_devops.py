@@ -100,8 +100,8 @@ class MisleadingFeeds(AzureTest):
     HARMLESS = [
         ("repeat_rows", {"rate": 10}),
         ("repeat_page", {"count": 2}),
-        ("empty_page", {"count": 3}),
-        ("empty_page", {"after": 1, "count": 1}),
+        ("empty_page", {"table": FEED, "count": 1}),
+        ("empty_page", {"table": FEED, "after": 1, "count": 1}),
         ("token_in_nextlink", {}),
         ("cut_chunk", {"count": 2}),
         ("partial_array", {"count": 2}),

@@ -258,6 +258,8 @@ static bool add_graph_user(struct walk *walk,
         set_user(&state->cells, user);
         if (json_bool(json_find(user, "isDeletedInOrigin"), false)) {
             ado_cells_set_bool(&state->cells, "isActive", false);
+        } else { /* Graph does not tell more; what the entitlements told stays */
+            ado_cells_set(&state->cells, "isActive", (struct cell){.kind = CELL_ABSENT});
         }
         good = ado_add_record(walk, batch, state->cells.cells, err);
     }

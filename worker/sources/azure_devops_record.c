@@ -249,6 +249,9 @@ read_rest(struct ado_reader *reader, struct str name, struct json_pull *pull, st
     if (!json_pull_skip(pull, &item.raw, err)) {
         return false;
     }
+    if (str_equal_c(item.raw, "null")) {
+        return true; /* as good as left out, which is how most versions write it */
+    }
     if (reader->n_rest == REST_MAX) {
         return error_set(err, ERROR_DATA, "a record has more than %d unmapped fields", REST_MAX);
     }
