@@ -28,6 +28,18 @@ void response_reset(struct response *response)
     buf_reset(&response->body);
 }
 
+/* Most formats are "%s", a dozen an answer: those need no copy. Returns the length. */
+static int
+read_value(const char *format, va_list args, char text[VALUE_MAX], const char **ret_value)
+{
+    if (strcmp(format, "%s") == 0) {
+        *ret_value = va_arg(args, const char *);
+        return (int)strnlen(*ret_value, VALUE_MAX);
+    }
+    *ret_value = text;
+    return vsnprintf(text, VALUE_MAX, format, args);
+}
+
 void response_header(struct response *response,
                      const struct request *request,
                      const char *name,
@@ -35,12 +47,10 @@ void response_header(struct response *response,
                      ...)
 {
     char text[VALUE_MAX];
+    const char *plain = NULL;
     va_list args;
     va_start(args, format);
-    bool is_plain = strcmp(format, "%s") == 0; /* most are: each answer has a dozen */
-    const char *plain = is_plain ? va_arg(args, const char *) : text;
-    int len =
-        is_plain ? (int)strnlen(plain, VALUE_MAX) : vsnprintf(text, sizeof(text), format, args);
+    int len = read_value(format, args, text, &plain);
     va_end(args);
     if (len < 0 || len >= VALUE_MAX || response->n_headers == RESPONSE_HEADERS_MAX ||
         memchr(plain, '\r', (size_t)len) != NULL || memchr(plain, '\n', (size_t)len) != NULL) {
