@@ -8,6 +8,16 @@ CREATE TABLE core.source (
   url          text
 );
 
+-- Too much at once for a publish: core.settle does it at the end of the execution.
+CREATE TABLE core.owed (
+  id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  source  text NOT NULL,
+  task    text NOT NULL,
+  since   timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+COMMENT ON TABLE core.owed IS 'publishes that changed too many rows to bring core up to them in their own transaction';
+
 COMMENT ON TABLE core.source IS 'sources whose records are in core';
 COMMENT ON COLUMN core.source.url IS 'the web address that links to records begin with';
 

@@ -5,6 +5,10 @@
 -- identity, then `key` as the landed table has it), and the functions core.TYPE_touch and
 -- core.TYPE_history.
 --
+-- A publish that changes very many rows, such as the first of a table, does not do it itself: it
+-- leaves a note in core.owed, and core.settle brings core up to all of them at the end of the
+-- execution, once. So a first load fills core once and not again for every table that adds to it.
+--
 -- One lock orders them all. Whoever changes a landed row that core is made of takes it before the
 -- commit, so who holds it sees every such row, or its owner still waits and will refresh.
 
@@ -334,16 +338,52 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION core.has_tickets(p_source text) RETURNS boolean LANGUAGE sql STABLE AS $$
+  SELECT EXISTS (SELECT FROM core.ticket t WHERE t.ticket_id >= p_source || ':' AND t.ticket_id < p_source || ';')
+$$;
+
+-- No ticket of the source is there, nor ever was one that might come back.
+CREATE OR REPLACE FUNCTION core.is_new(p_source text) RETURNS boolean LANGUAGE sql STABLE AS $$
+  SELECT NOT core.has_tickets(p_source) AND NOT EXISTS (
+    SELECT FROM core.ticket_event e
+     WHERE e.ticket_id >= p_source || ':' AND e.ticket_id < p_source || ';' AND e.type = 'TicketDeletedV1')
+$$;
+
+-- Takes the secondary indexes away where nobody misses them yet: building them from the finished
+-- table costs a fraction of keeping them through a million inserts. Returns how to make them again.
+CREATE OR REPLACE FUNCTION core.drop_indexes() RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE
+  v_index  record;
+  v_create text[] := '{}';
+BEGIN
+  IF EXISTS (SELECT FROM core.ticket)
+     OR NOT (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'core.ticket'::regclass) THEN
+    RETURN v_create;
+  END IF;
+  FOR v_index IN SELECT i.indexrelid::regclass AS name, pg_get_indexdef(i.indexrelid) AS definition
+                   FROM pg_index i WHERE i.indrelid = 'core.ticket'::regclass AND NOT i.indisunique LOOP
+    EXECUTE 'DROP INDEX ' || v_index.name;
+    v_create := v_create || v_index.definition;
+  END LOOP;
+  RETURN v_create;
+END
+$$;
+
 -- The first tickets of a source.
 CREATE OR REPLACE FUNCTION core.fill_tickets(
   p_source text, p_source_type text, p_execution bigint, p_trace text) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
-  v_n bigint;
+  v_n      bigint;
+  v_create text;
+  v_later  text[] := core.drop_indexes();
 BEGIN
   EXECUTE format('INSERT INTO core.ticket (%s) SELECT %s FROM core.%I v WHERE v.source = %L',
                  core.ticket_columns('%I'), core.ticket_columns('v.%I'), p_source_type || '_ticket', p_source);
   GET DIAGNOSTICS v_n = ROW_COUNT;
+  FOREACH v_create IN ARRAY v_later LOOP
+    EXECUTE v_create;
+  END LOOP;
   IF v_n > 10000 THEN
     PERFORM core.analyze_tickets();
   END IF;
@@ -443,20 +483,25 @@ BEGIN
   IF v_role IS NULL OR to_regclass('core.' || p_source_type || '_ticket') IS NULL THEN
     RETURN;
   END IF;
+  SELECT count(*) INTO v_delta FROM pg_temp.delta;
+  -- Before the lock: a publish like this may hold its landed table alone, and whoever has the lock
+  -- may be waiting for it.
+  IF v_delta > 20000 THEN
+    INSERT INTO core.owed (source, task) VALUES (p_source, p_task);
+    RETURN;
+  END IF;
   PERFORM core.lock();
   v_at := clock_timestamp();
   v_all := v_role <> 'history' AND core.register(p_source, p_source_type, p_url);
-  SELECT count(*) INTO v_delta FROM pg_temp.delta;
   -- From a tenth on it is quicker to look at all of them.
   SELECT greatest(reltuples, 1000) / 10 INTO v_size FROM pg_class WHERE oid = 'core.ticket'::regclass;
   DROP TABLE IF EXISTS pg_temp.touched;
   CREATE TEMPORARY TABLE touched (key text PRIMARY KEY) ON COMMIT DROP;
   IF v_role IN ('people', 'people_all') THEN
-    v_people := core.refresh_people(p_source, p_source_type, v_role = 'people_all' OR v_delta > 20000);
+    v_people := core.refresh_people(p_source, p_source_type, v_role = 'people_all');
     v_all := v_all OR v_people > 1000;
   END IF;
-  SELECT NOT EXISTS (SELECT FROM core.ticket t
-                      WHERE t.ticket_id >= p_source || ':' AND t.ticket_id < p_source || ';') INTO v_empty;
+  v_empty := NOT core.has_tickets(p_source);
   v_all := v_all OR (v_role IN ('own', 'linked') AND v_delta > v_size)
            OR (v_role = 'linked' AND NOT EXISTS (
                  SELECT FROM pg_attribute WHERE attrelid = 'pg_temp.delta'::regclass AND attname = 'etl_ticket'));
@@ -469,9 +514,7 @@ BEGIN
     ELSIF v_role = 'dimension' THEN
       EXECUTE format('SELECT core.%I($1, $2)', p_source_type || '_touch') USING p_source, p_task;
     END IF;
-    IF v_empty AND v_role = 'own' AND NOT EXISTS (
-         SELECT FROM core.ticket_event e WHERE e.ticket_id >= p_source || ':' AND e.ticket_id < p_source || ';'
-            AND e.type = 'TicketDeletedV1') THEN
+    IF v_role = 'own' AND core.is_new(p_source) THEN
       PERFORM core.fill_tickets(p_source, p_source_type, p_execution, p_trace);
       PERFORM core.record_breaches(
         format('t.source = %L AND t.source_type <> ''servicenow''', p_source), v_at, p_execution, p_trace);
@@ -495,6 +538,49 @@ $$;
 
 COMMENT ON FUNCTION core.refresh(text, text, text, text, bigint, text) IS
   'brings core up to what a publish changed: called in its transaction, after the merge';
+
+-- What publishes of a source have left to the end. Returns false if that was nothing.
+CREATE OR REPLACE FUNCTION core.settle(
+  p_source text, p_source_type text, p_url text, p_execution bigint, p_trace text) RETURNS boolean
+LANGUAGE plpgsql SET TimeZone TO 'UTC' SET jit TO off SET work_mem TO '128MB' AS $$
+DECLARE
+  v_last   bigint;
+  v_at     timestamptz;
+  v_people bigint;
+BEGIN
+  IF NOT EXISTS (SELECT FROM core.owed o WHERE o.source = p_source)
+     OR to_regclass('core.' || p_source_type || '_ticket') IS NULL THEN
+    RETURN false;
+  END IF;
+  PERFORM core.lock();
+  v_at := clock_timestamp();
+  SELECT max(id) INTO v_last FROM core.owed o WHERE o.source = p_source;
+  PERFORM core.register(p_source, p_source_type, p_url);
+  DROP TABLE IF EXISTS pg_temp.touched;
+  CREATE TEMPORARY TABLE touched (key text PRIMARY KEY) ON COMMIT DROP;
+  v_people := core.refresh_people(p_source, p_source_type, true);
+  EXECUTE format('SELECT core.%I($1, NULL)', p_source_type || '_touch') USING p_source;
+  IF core.is_new(p_source) THEN
+    PERFORM core.fill_tickets(p_source, p_source_type, p_execution, p_trace);
+  ELSE
+    PERFORM core.refresh_tickets(p_source, p_source_type, true, false, p_execution, p_trace);
+  END IF;
+  IF v_people > 0 THEN
+    PERFORM core.follow_addresses();
+  END IF;
+  EXECUTE format('SELECT core.%I($1, NULL, true, $2, $3)', p_source_type || '_history')
+    USING p_source, p_execution, p_trace;
+  IF p_source_type <> 'servicenow' THEN
+    PERFORM core.record_breaches(format('t.source = %L', p_source), v_at, p_execution, p_trace);
+  END IF;
+  DELETE FROM core.owed o WHERE o.source = p_source AND o.id <= v_last;
+  PERFORM core.bump(p_source);
+  RETURN true;
+END
+$$;
+
+COMMENT ON FUNCTION core.settle(text, text, text, bigint, text) IS
+  'brings core up to publishes that changed too many rows to do it themselves: called at the end of an execution';
 
 -- --- everything anew ---------------------------------------------------------------------------
 

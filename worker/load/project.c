@@ -24,6 +24,30 @@ bool project_refresh(struct db *db,
            error_wrap(err, "cannot bring core up to %s of %s", task, source->name);
 }
 
+bool project_settle(struct db *db,
+                    const struct source_config *source,
+                    int64_t execution_id,
+                    const char *trace_id,
+                    bool *ret_settled,
+                    struct error *err)
+{
+    char id[24];
+    (void)snprintf(id, sizeof(id), "%" PRId64, execution_id);
+    struct db_result *settled CLEANUP(db_result_freep) =
+        db_query(db, "SELECT core.settle($1, $2, $3, $4, $5)",
+                 DB_PARAMS(source->name, source->type, source->url, id,
+                           trace_id[0] != '\0' ? trace_id : NULL),
+                 err);
+    if (settled == NULL) {
+        return error_wrap(err,
+                          "core is not up to what was loaded from %s; foz-worker rebuild or the "
+                          "next load brings it up",
+                          source->name);
+    }
+    *ret_settled = db_bool(settled, 0, 0);
+    return true;
+}
+
 /* [{"source": ..., "source_type": ..., "url": ...}] */
 static void add_sources(struct buf *json, const struct config *config)
 {

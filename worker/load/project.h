@@ -14,13 +14,23 @@
  */
 
 /* Inside the transaction of a publish, after merge_apply: brings core up to what pg_temp.delta
- * lists. Waits for other publishes that change core. */
+ * lists, or leaves it to project_settle if that is very much. Waits for other publishes that change
+ * core. */
 bool project_refresh(struct db *db,
                      const struct source_config *source,
                      const char *task,
                      int64_t execution_id,
                      const char *trace_id,
                      struct error *err);
+
+/* At the end of an execution, in a transaction of its own: what publishes of the source left
+ * because they changed very many rows. *ret_settled false: they left nothing. */
+bool project_settle(struct db *db,
+                    const struct source_config *source,
+                    int64_t execution_id,
+                    const char *trace_id,
+                    bool *ret_settled,
+                    struct error *err);
 
 struct project_totals {
     int64_t tickets;

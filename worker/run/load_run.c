@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/io/json.h"
+#include "worker/load/project.h"
 #include "worker/run/lane.h"
 #include "worker/run/policy.h"
 #include "worker/run/publish.h"
@@ -388,6 +389,45 @@ static void release_tasks(struct load_running *running)
     xfree(running->tasks);
 }
 
+static bool has_published(const struct load_running *running, size_t source_index)
+{
+    for (size_t i = 0; i < running->n_tasks; i++) {
+        const struct task_run *task = &running->tasks[i];
+        if (task->source_index == source_index &&
+            (task->status == TASK_SUCCESS || task->status == TASK_PARTIAL)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What the publishes left to the end, since it was too much for one of them. A load that is to stop
+ * leaves it to the next. */
+static bool settle_core(struct load_running *running, struct error *err)
+{
+    struct db_settings settings = {.url = running->config->database_url,
+                                   .application_name = "foz-worker core"};
+    struct db *db CLEANUP(db_closep) = NULL;
+    for (size_t s = 0; s < running->config->n_sources; s++) {
+        if (!has_published(running, s) || stop_is_requested(running->stop)) {
+            continue;
+        }
+        db = db != NULL ? db : db_open(&settings, err);
+        int64_t started_us = clock_monotonic_us();
+        bool settled = false;
+        if (db == NULL || !project_settle(db, &running->config->sources[s], running->claim->id,
+                                          running->claim->trace_id, &settled, err)) {
+            return false;
+        }
+        if (settled) {
+            log_info("tickets, people and events brought up to the load",
+                     LOG_TEXT("source", running->config->sources[s].name),
+                     LOG_INT("duration_ms", (clock_monotonic_us() - started_us) / US_PER_MS));
+        }
+    }
+    return true;
+}
+
 static void report_failure(struct run_report *report, const struct error *err)
 {
     report->status = TASK_FAILED;
@@ -431,14 +471,18 @@ void load_run(const struct config *config,
         open_sources(&running);
         run_lanes(&running);
         close_sources(&running);
-        stopped = stop_reason(running.stop);
         drop_left_over(&running);
+        bool settled = settle_core(&running, &err);
+        stopped = stop_reason(running.stop);
         fill_report(&running, ret_report);
         join_messages(ret_report);
         ret_report->status =
             policy_execution_status(ret_report->tasks, ret_report->n_tasks, stopped);
         ret_report->exit_code = policy_execution_exit(ret_report->tasks, ret_report->n_tasks,
                                                       ret_report->status, stopped);
+        if (!settled) {
+            report_failure(ret_report, &err);
+        }
     } else {
         report_failure(ret_report, &err);
     }
