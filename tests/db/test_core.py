@@ -540,6 +540,40 @@ class CoreTest(unittest.TestCase):
         self.assertEqual((1, 3), (totals["tickets"], totals["events"]))
         self.check_rebuild()
 
+    # -- very large publishes
+
+    def settle(self, source):
+        kind = SOURCES[source]
+        return self.one(f"SELECT core.settle('{source}', '{kind}', '{URLS[kind]}', 7, 'trace')")
+
+    def leave(self, source, task, *rows):
+        self.publish(source, task, *rows, refresh=False)
+        postgres.psql(self.url, f"INSERT INTO core.owed (source, task) VALUES ('{source}', '{task}')")
+
+    def test_what_publishes_left_is_settled_once(self):
+        self.leave("snow", "incident", self.incident("i1"), self.incident("i2"))
+        self.leave("snow", "incident_sla", {"sys_id": "s1", "task": "i1", "has_breached": True})
+        self.leave("snow", "sys_user", {"sys_id": "u1", "name": "Ana"})
+        self.assertIsNone(self.ticket("snow:i1"))
+        self.assertEqual(["t", "f"], [self.settle("snow"), self.settle("snow")])
+        self.assertEqual((True, "new"), (self.ticket("snow:i1")["sla_breached"], self.ticket("snow:i1")["status"]))
+        self.assertEqual(["TicketCreatedV1"], self.kinds("snow:i2"))
+        self.leave("snow", "incident", self.incident("i2", state=2, sys_updated_on=at("02 08:00")))
+        self.assertEqual("t", self.settle("snow"))
+        self.assertEqual(["TicketCreatedV1", "TicketStatusChangedV1"], self.kinds("snow:i2"))
+        self.check_rebuild()
+
+    def test_a_publish_of_very_many_rows_is_left_to_the_end(self):
+        many = [self.incident(f"i{n}") for n in range(2)]
+        self.publish("snow", "incident", *many)
+        postgres.psql(self.url, "BEGIN; CREATE TEMPORARY TABLE delta ON COMMIT DROP AS SELECT n::text AS sys_id, 'i'::\"char\" AS kind"
+                                " FROM generate_series(1, 20001) n;"
+                                f" SELECT core.refresh('snow', 'servicenow', '{URLS['servicenow']}', 'incident', 7, 'trace'); COMMIT")
+        self.assertEqual("incident", self.one("SELECT task FROM core.owed WHERE source = 'snow'"))
+        self.assertEqual("t", self.settle("snow"))
+        self.assertEqual("0", self.one("SELECT count(*) FROM core.owed"))
+        self.check_rebuild()
+
     # -- time
 
     def test_a_deadline_that_passes_is_told_once_and_again_when_it_moved(self):
