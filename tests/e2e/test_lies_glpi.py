@@ -25,8 +25,9 @@ class Lies(GlpiLawTest):
                     result = self.load("tickets", "--mode", mode, expect={COMPLETE, FAILED, PARTIAL, HELD})
                     self.sim.do(control.clear_faults())
                     self.never_wrong(result, before)
-                    self.load("tickets", "--mode", "reconcile")
-                    self.assert_copies("ticket", "ticket_user")
+                    if result.code != COMPLETE:
+                        self.load("tickets", "--mode", "reconcile")
+                        self.assert_copies("ticket", "ticket_user")
 
     def test_entities_that_vanish_for_a_while_delete_nothing(self):
         self.load("tickets")

@@ -9,6 +9,8 @@ from glpi import (CHILDREN, DIRECTORY, ITEMTYPES, TICKETS, GlpiTest, burst, faul
 
 
 class Full(GlpiTest):
+    tickets = 200
+
     def test_a_full_load_of_both_loads_equals_the_source(self):
         self.load("tickets", "directory", "--mode", "full")
         self.assert_copies(*ITEMTYPES)
@@ -270,7 +272,7 @@ class Sessions(GlpiTest):
         for spec, code in ((fault("error_500", table="Ticket"), FAILED), (fault("maintenance_200", table="Ticket"), None),
                            (fault("forbidden_403", table="Log"), FAILED), (fault("empty_list", table="Ticket"), HELD),
                            (fault("change_entities_false"), None), (fault("user_time_zone", seconds=3600), 78),
-                           (fault("bad_value", table="Ticket", field="date", mode="not_date", every=50), PARTIAL)):
+                           (fault("bad_value", table="Ticket", field="date", mode="not_date", every=10), PARTIAL)):
             with self.subTest(fault=spec["fault"]["kind"]):
                 self.sim.do(spec)
                 result = self.load("tickets", "--mode", "full", expect=code)
