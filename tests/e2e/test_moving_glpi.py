@@ -9,7 +9,7 @@ from glpi import (TICKETS, GlpiTest, add_actor, burst, insert, on_request, purge
 
 
 class Moving(GlpiTest):
-    tickets = 120
+    tickets = 160
     page = 20
 
     def setUp(self):
