@@ -4,8 +4,8 @@
 
 #include "common/base/alloc.h"
 #include "tests/unit/worker/sources/copy_stream.h"
-#include "worker/sources/azure_devops_judge.h"
-#include "worker/sources/azure_devops_page.h"
+#include "worker/sources/azure_devops/judge.h"
+#include "worker/sources/azure_devops/page.h"
 #include "worker/transform/row.h"
 
 /*

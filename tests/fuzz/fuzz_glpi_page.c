@@ -4,7 +4,7 @@
 
 #include "common/base/alloc.h"
 #include "tests/unit/worker/sources/copy_stream.h"
-#include "worker/sources/glpi_page.h"
+#include "worker/sources/glpi/page.h"
 
 /*
  * Any bytes as an answer of a list or of an item, in each encoding and in a zone with summer time:

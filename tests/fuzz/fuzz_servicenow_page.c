@@ -4,7 +4,7 @@
 
 #include "common/base/alloc.h"
 #include "tests/unit/worker/sources/copy_stream.h"
-#include "worker/sources/servicenow_page.h"
+#include "worker/sources/servicenow/page.h"
 
 /*
  * Any bytes as an answer of the Table API, for a task with a column of every type: the page is

@@ -1,9 +1,9 @@
 #include <string.h>
 
-#include "worker/sources/azure_devops.h"
+#include "worker/sources/azure_devops/connector.h"
 #include "worker/sources/connector.h"
-#include "worker/sources/glpi.h"
-#include "worker/sources/servicenow.h"
+#include "worker/sources/glpi/connector.h"
+#include "worker/sources/servicenow/connector.h"
 
 static const struct connector *const CONNECTORS[] = {
     &azure_devops_connector,

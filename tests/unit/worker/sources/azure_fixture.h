@@ -11,7 +11,7 @@
 #include "copy_stream.h"
 #include "fake_azure.h"
 #include "tests/unit/worker/http/cmocka_all.h"
-#include "worker/sources/azure_devops.h"
+#include "worker/sources/azure_devops/connector.h"
 
 /* One task of the shipped catalog, read from a fake organisation on a fake clock. */
 

@@ -9,8 +9,8 @@
 #include "copy_stream.h"
 #include "fake_glpi.h"
 #include "tests/unit/worker/http/cmocka_all.h"
-#include "worker/sources/glpi.h"
-#include "worker/sources/glpi_walk.h"
+#include "worker/sources/glpi/connector.h"
+#include "worker/sources/glpi/walk.h"
 
 /* A session at a fake GLPI on a fake clock; walks and plans, and what came of them. */
 

@@ -1,5 +1,5 @@
 #include "azure_fixture.h"
-#include "worker/sources/azure_devops_request.h"
+#include "worker/sources/azure_devops/request.h"
 
 /* What answers that are not data mean: who must act, and how long to wait. */
 

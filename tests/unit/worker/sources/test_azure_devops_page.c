@@ -2,7 +2,7 @@
 
 #include "azure_fixture.h"
 #include "common/io/json.h"
-#include "worker/sources/azure_devops_page.h"
+#include "worker/sources/azure_devops/page.h"
 
 /* Bytes to cells: identities, missing and unmapped fields, keys, whole documents. */
 

@@ -1,6 +1,6 @@
 #include "common/base/instant.h"
 #include "glpi_fixture.h"
-#include "worker/sources/glpi_session.h"
+#include "worker/sources/glpi/session.h"
 
 /* Increments, windows and the log feed over lists that move while they are read. */
 

@@ -5,7 +5,7 @@
 #include "common/base/cleanup.h"
 #include "test_data.h"
 #include "tests/unit/worker/http/cmocka_all.h"
-#include "worker/sources/glpi_criteria.h"
+#include "worker/sources/glpi/criteria.h"
 
 /* Criteria of the search endpoint, checked because it forgives what it should refuse. */
 

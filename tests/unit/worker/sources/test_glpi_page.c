@@ -8,8 +8,8 @@
 #include "copy_stream.h"
 #include "test_data.h"
 #include "tests/unit/worker/http/cmocka_all.h"
-#include "worker/sources/glpi_filter.h"
-#include "worker/sources/glpi_page.h"
+#include "worker/sources/glpi/filter.h"
+#include "worker/sources/glpi/page.h"
 
 /* One answer, from bytes to rows; and what GLPI's strings mean. */
 

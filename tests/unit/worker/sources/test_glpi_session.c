@@ -1,5 +1,5 @@
 #include "glpi_fixture.h"
-#include "worker/sources/glpi_session.h"
+#include "worker/sources/glpi/session.h"
 
 /* Logging in, the zone of GLPI's times, and sessions that end too early. */
 

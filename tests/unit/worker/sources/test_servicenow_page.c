@@ -3,7 +3,7 @@
 
 #include "copy_stream.h"
 #include "tests/unit/worker/http/cmocka_all.h"
-#include "worker/sources/servicenow_page.h"
+#include "worker/sources/servicenow/page.h"
 
 static const struct field FIELDS[] = {
     {.name = "sys_id", .type = COLUMN_TEXT},

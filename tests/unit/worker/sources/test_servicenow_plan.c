@@ -1,5 +1,5 @@
 #include "walk_fixture.h"
-#include "worker/sources/servicenow.h"
+#include "worker/sources/servicenow/connector.h"
 
 /* What a run will read, and the watermark it will leave. */
 

@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "tests/unit/worker/http/cmocka_all.h"
-#include "worker/sources/servicenow_query.h"
+#include "worker/sources/servicenow/query.h"
 
 static void
 assert_joined(const char *expected, const char *filter, const char *terms, const char *order)

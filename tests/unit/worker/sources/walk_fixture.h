@@ -9,7 +9,7 @@
 #include "copy_stream.h"
 #include "fake_table.h"
 #include "tests/unit/worker/http/cmocka_all.h"
-#include "worker/sources/servicenow_walk.h"
+#include "worker/sources/servicenow/walk.h"
 
 /* One walk over a fake table on a fake clock, and what came of it. */
 

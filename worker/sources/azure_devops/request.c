@@ -1,0 +1,153 @@
+#include "worker/sources/azure_devops/request.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "worker/http/url.h"
+#include "worker/sources/azure_devops/judge.h"
+
+#define CONTINUATION_HEADER "x-ms-continuationtoken"
+
+/* A sign-in page would be a 302 to elsewhere; with this header it is a plain 401. */
+static const struct http_header HEADERS[] = {{"X-TFS-FedAuthRedirect", "Suppress"}};
+
+static enum http_verdict judge(void *arg, struct http_response *response, struct error *err)
+{
+    const struct ado_request *request = arg;
+    if (!ado_is_data(response)) {
+        enum http_verdict verdict = ado_judge_failure(response, err);
+        if (err->code == ERROR_LIMIT && verdict == HTTP_RETRY) {
+            err->code = request->can_shrink ? ERROR_LIMIT : ERROR_TRANSIENT;
+            return request->can_shrink ? HTTP_FAIL : HTTP_RETRY;
+        }
+        return verdict;
+    }
+    struct buf *body = response->body;
+    size_t mark = body->len - ado_without_bom(buf_str(body)).len;
+    if (request->decode(request->arg, body->ptr + mark, body->len - mark, err)) {
+        return HTTP_ACCEPT;
+    }
+    err->http_status = response->status;
+    return err->code == ERROR_TRANSIENT ? HTTP_RETRY : HTTP_FAIL;
+}
+
+bool ado_send(struct http_client *http,
+              const struct ado_request *request,
+              struct ado_answer *ret_answer,
+              struct error *err)
+{
+    struct ado_request own = *request;
+    bool is_post = request->method != NULL && strcmp(request->method, "POST") == 0;
+    const struct http_request wire = {
+        .method = request->method != NULL ? request->method : "GET",
+        .url = request->url,
+        .headers = HEADERS,
+        .n_headers = ARRAY_SIZE(HEADERS),
+        .body = request->body,
+        .content_type = is_post ? "application/json" : NULL,
+        .timeout_is_limit = request->can_shrink,
+        .judge = judge,
+        .judge_arg = &own,
+    };
+    struct http_response response;
+    if (!http_send(http, &wire, &response, err)) {
+        struct str path = request->url;
+        struct str query = path;
+        path = str_cut(&query, '?');
+        bool is_named = strstr(err->msg, "/_apis") != NULL; /* by the client */
+        return is_named ? false : error_wrap(err, "%s %.*s", wire.method, STR_ARG(path));
+    }
+    if (ret_answer != NULL) {
+        struct str next = http_response_header(&response, CONTINUATION_HEADER);
+        if (next.len >= sizeof(ret_answer->next)) {
+            return error_set(err, ERROR_DATA,
+                             CONTINUATION_HEADER " has %zu bytes, more than foz takes", next.len);
+        }
+        ret_answer->date_us = response.date_us;
+        memcpy(ret_answer->next, next.len > 0 ? next.ptr : "", next.len);
+        ret_answer->next[next.len] = '\0';
+    }
+    return true;
+}
+
+/* NOLINTNEXTLINE(readability-non-const-parameter): a decoder of many */
+static bool decode_tree(void *arg, char *document, size_t len, struct error *err)
+{
+    struct json **root = arg;
+    json_free(*root);
+    *root = json_parse((struct str){document, len}, err);
+    if (*root == NULL) {
+        err->code = ERROR_TRANSIENT;
+        return error_wrap(err, "broken answer");
+    }
+    return true;
+}
+
+struct json *ado_get(struct http_client *http,
+                     const struct buf *url,
+                     struct ado_answer *ret_answer,
+                     struct error *err)
+{
+    struct json *root = NULL;
+    if (url->overflow) {
+        (void)error_set(err, ERROR_LIMIT, "a request's URL would pass %zu bytes", url->limit);
+        return NULL;
+    }
+    const struct ado_request request = {
+        .url = buf_str(url), .decode = decode_tree, .arg = (void *)&root};
+    if (!ado_send(http, &request, ret_answer, err)) {
+        json_free(root);
+        return NULL;
+    }
+    return root;
+}
+
+const struct json *ado_list(const struct json *root, struct error *err)
+{
+    static const char *const NAMES[] = {"value", "members", "items"};
+    const struct json *list = json_kind(root) == JSON_KIND_ARRAY ? root : NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(NAMES) && list == NULL; i++) {
+        list = json_find(root, NAMES[i]);
+    }
+    if (list == NULL || json_kind(list) != JSON_KIND_ARRAY) {
+        (void)error_set(err, ERROR_DATA, "the answer holds no list");
+        return NULL;
+    }
+    int64_t count = 0;
+    if (json_int64(json_find(root, "count"), &count) && count != (int64_t)json_size(list)) {
+        (void)error_set(err, ERROR_DATA, "the answer counts %lld elements and holds %zu",
+                        (long long)count, json_size(list));
+        return NULL;
+    }
+    return list;
+}
+
+void ado_add_segment(struct buf *url, const char *segment)
+{
+    buf_add_percent(url, str_from(segment), "");
+}
+
+bool ado_service_url(const struct source_config *source,
+                     const char *configured,
+                     const char *sibling,
+                     struct buf *out)
+{
+    static const char HOST[] = "dev.azure.com";
+    if (configured != NULL) {
+        buf_add_c(out, configured);
+        return true;
+    }
+    struct url url;
+    struct error ignored = ERROR_INIT; /* the client has read it before */
+    if (!url_parse(str_from(source->url), &url, &ignored) ||
+        !str_equal_nocase(url.host, STR_LITERAL(HOST))) {
+        return false;
+    }
+    buf_addf(out, "https://%s.%s%.*s", sibling, HOST, STR_ARG(url.path));
+    return true;
+}
+
+bool ado_is_refused(const struct error *err)
+{
+    return err->http_status == 401 || err->http_status == 403 || err->http_status == 404;
+}

@@ -1,0 +1,90 @@
+#pragma once
+
+#include "worker/sources/servicenow/page.h"
+#include "worker/sources/servicenow/walk.h"
+
+/*
+ * What a walk knows between two pages: servicenow_walk.c decides from it what to ask next and what
+ * an answer proves, servicenow_request.c puts the question and holds every row against it. Nobody
+ * else includes this.
+ */
+
+#define NO_COUNT INT64_C(-1)
+
+struct key_range {
+    char from[SERVICENOW_KEY_MAX + 1]; /* "" = open */
+    char to[SERVICENOW_KEY_MAX + 1];
+    bool is_behind; /* `from` itself does not belong to it */
+    unsigned depth; /* how often it was split */
+};
+
+/* The part of a CHANGES walk that the next request reads. */
+enum changes_part { CHANGES_BEHIND, CHANGES_DRAIN };
+
+struct walk {
+    const struct source_config *source;
+    const struct task_def *task;
+    const struct partition *partition;
+    struct servicenow_reader *reader;
+    struct buf url;
+    struct buf terms;
+    struct buf query;
+    struct str filter;
+    char *check_field; /* dotted field of the filter's equality, asked for to check rows; or NULL */
+    struct str check_value;
+
+    struct key_range *ranges; /* a stack of what is left; the top one is being read */
+    size_t n_ranges;
+    char last_key[SERVICENOW_KEY_MAX + 1]; /* "" = nothing read in this range yet */
+
+    enum changes_part part;
+    bool has_last_time;
+    int64_t last_us;
+    int64_t until_us;   /* end of the window being read; before partition->to_us while stepping */
+    size_t given_done;  /* GIVEN: keys asked for so far */
+    size_t given_chunk; /* GIVEN: keys of the request under way */
+
+    int64_t page_size;
+    int64_t page_size_max;
+    int64_t page_size_bad; /* the smallest that the platform could not cope with; 0 = none */
+    int good_pages;
+    int shrinks;       /* halvings since the last good page */
+    int doubts;        /* answers in a row whose count contradicts their rows */
+    int64_t remaining; /* of the range behind the last counted page; NO_COUNT = unknown */
+    bool count_next;   /* the next request must bring a count */
+    bool seen_empty;   /* an empty page with a count above it has been asked for twice */
+    bool finished;
+    int64_t records;
+    int64_t hidden;
+    int64_t tail_hidden;      /* hidden rows of the last page; those at its end are counted again */
+    bool has_doubtful_hidden; /* CHANGES: the same, not in `hidden` yet, until it is known ... */
+    int64_t doubtful_hidden;  /* ... how many of them lie behind the page's last row */
+    int64_t doubtful_rest; /* what the page counted behind its rows, less what is counted since */
+    bool has_drain_count;
+};
+
+/* One request's reading. */
+struct page_context {
+    struct walk *walk;
+    struct row_batch *batch;
+    int64_t records;
+    char key[SERVICENOW_KEY_MAX + 1];
+    int64_t time_us;
+    bool has_time;
+    int64_t count;
+};
+
+/* Is the walk in the order of time? */
+static inline bool servicenow_walk_is_by_time(const struct walk *walk)
+{
+    return walk->partition->kind == WALK_CHANGES;
+}
+
+/* Sends the next request and decodes its answer into `batch`; smaller and smaller while the
+ * platform cannot cope. Fills *page. May block. */
+bool servicenow_request_page(struct walk *walk,
+                             struct http_client *http,
+                             struct row_batch *batch,
+                             bool with_count,
+                             struct page_context *page,
+                             struct error *err);
