@@ -41,7 +41,7 @@ LASTING = [
     ("not_found_404", {}, {FAILED}),
     ("org_stopped_503", {}, BROKEN),
     ("server_version", {"value": "6.0"}, {FAILED, 78}),
-    ("gzip_bomb", {"rate": 300}, BROKEN),
+    ("gzip_bomb", {"rate": 100}, BROKEN),
 ]
 
 
@@ -53,26 +53,19 @@ class Faults(AzureTest):
         self.set_source(timeout="1s", connect_timeout="1s", parallel=2, breaker={"failures": 100, "open_for": "1s"})
         self.load("work-items", "projects")
 
-    def untouched(self, before, tokens):
-        self.assertEqual(before, self.snapshots())
-        self.assertEqual(tokens, self.tokens())
-        self.assert_no_leftovers()
-
     def change(self):
         ids = self.items()
         self.sim.change(*(update(identity) for identity in ids[:20]), create(), delete(ids[-1]))
 
-    def struck(self, kind, options, mode, codes):
-        """One load under a fault of every request; an error leaves everything as it was."""
-        self.change()
-        before, tokens = self.snapshots(), self.tokens()
+    def struck(self, kind, options, mode, codes, before):
+        """One load under a fault of every request; it ends in an error and leaves everything as it was."""
         self.sim.do(fault(kind, **options))
         result = self.load("work-items", "--mode", mode, expect=codes)
         self.sim.do(control.clear_faults())
         execution = self.database.last_execution()
         self.assertEqual("error", execution["status"])
         self.assertIn("ado.work_item", execution["error_message"])
-        self.untouched(before, tokens)
+        self.assertEqual(before, self.digest())
         return result, execution["error_message"]
 
     def test_trouble_that_passes_costs_nothing_but_time(self):
@@ -88,20 +81,25 @@ class Faults(AzureTest):
 
     def test_trouble_that_lasts_is_an_honest_error_and_leaves_the_target(self):
         self.set_source(timeout="300ms", retry={"attempts": 2, "base_delay": "5ms", "max_delay": "20ms", "max_wait": "1s"})
+        self.change()
+        before = self.digest()
         for kind, options in TROUBLE:
             for mode in ("full", "incremental", "reconcile"):
                 with self.subTest(kind=kind, load_mode=mode, **options):
-                    self.struck(kind, options, mode, BROKEN)
+                    self.struck(kind, options, mode, BROKEN, before)
+        self.assert_no_leftovers()
         self.load("work-items")
         self.assert_copies(*WORK_ITEMS)
 
     def test_what_does_not_pass_is_named_and_leaves_the_target(self):
+        self.change()
+        before = self.digest()
         for kind, options, codes in LASTING:
-            for mode in ("full", "incremental", "reconcile"):
+            for mode in ("full",) if kind == "gzip_bomb" else ("full", "incremental", "reconcile"):
                 with self.subTest(kind=kind, load_mode=mode, **options):
-                    before = self.sim.state()["requests"]
-                    result, message = self.struck(kind, options, mode, codes)
-                    self.assertLess(self.sim.state()["requests"] - before, 20, "what does not pass is not asked again and again")
+                    requests = self.sim.state()["requests"]
+                    result, message = self.struck(kind, options, mode, codes, before)
+                    self.assertLess(self.sim.state()["requests"] - requests, 20, "what does not pass is not asked again and again")
                     if kind == "pat_expired" and options.get("mode") in ("html", "redirect") or kind in ("html_200", "sso_redirect"):
                         self.assertIn("PAT expired or invalid", message)
                     if kind == "forbidden_403":
@@ -111,17 +109,18 @@ class Faults(AzureTest):
                     if kind == "server_version":
                         self.assertIn("7.1", message)
                     self.assertNotIn(self.token, result.text)
+        self.assert_no_leftovers()
         self.load("work-items")
         self.assert_copies(*WORK_ITEMS)
 
     def test_a_wrong_or_expired_token_is_exit_77_and_named(self):
-        before, tokens = self.snapshots(), self.tokens()
+        before = self.digest()
         for token in ("foz-expired-pat", "s3cr3t-and-wrong"):
             with self.subTest(token=token):
                 result = self.load("work-items", "projects", expect=RIGHTS, env={"FOZ_TEST_PAT": token, "FOZ_LOG_LEVEL": "debug"})
                 self.assertRegex(result.text, "(?i)expired|invalid|refused|not authorized")
                 self.assertNotIn(token, result.text + str(self.database.executions()))
-                self.untouched(before, tokens)
+                self.assertEqual(before, self.digest())
 
     def test_the_token_never_runs_ahead_of_its_rows(self):
         """A fault on each page in turn: what was read before it is not kept, or kept together with its token."""

@@ -301,6 +301,12 @@ class AzureTest(FozTest):
     def snapshots(self, tasks=WORK_ITEMS):
         return {task: self.snapshot(task) for task in tasks}
 
+    def digest(self):
+        """Of every row with its stamps, and of the tokens: equal means that nothing was touched."""
+        parts = [f"SELECT '{task}' AS t, md5(string_agg(md5(r::text), '' ORDER BY md5(r::text))) FROM azure_devops.{task} r" for task in TASKS]
+        parts.append("SELECT 'watermark', md5(string_agg(w::text, '' ORDER BY w::text)) FROM ops.watermark w")
+        return self.database.rows(" UNION ALL ".join(parts) + " ORDER BY 1")
+
     def value(self, column, identity, task="work_item"):
         return self.database.one(f"SELECT {column} FROM azure_devops.{task} WHERE id = {identity}")
 
