@@ -134,7 +134,7 @@ class _Job:
         return totals
 
 
-def run_files(paths, env=None, jobs=JOBS, timeout_s=420):
+def run_files(paths, env=None, jobs=JOBS, timeout_s=720):
     """Runs the files, `jobs` at a time, the long ones first, and returns the sums."""
     totals = Totals()
     environment = dict(os.environ, **(env or {}))
