@@ -187,7 +187,7 @@ class Increments(AzureTest):
 
     def test_a_deleted_project_takes_its_work_items_along_only_with_consent(self):
         count = self.count("work_item WHERE team_project = 'Contoso Web' AND gone_since IS NULL")
-        self.assertGreater(count, 10)
+        self.assertGreater(count, 0)
         self.sim.change(op("delete_project", project="Contoso Web"))
         gone = {row["id"] for row in self.source_rows("work_items") if row["System.TeamProject"] == "Contoso Web"}
         self.load("work-items")
