@@ -17,7 +17,7 @@ import unittest
 SUPPORT = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(SUPPORT))
 TAIL_LINES = 60
-JOBS = 4  # a file waits more than it computes: for backoff, timeouts, kill and restart
+JOBS = 3  # a file waits more than it computes: for backoff, timeouts, kill and restart
 LONG = ("faults", "refusals", "uci_log", "crash", "load_", "lies", "moving", "core")
 
 
