@@ -29,6 +29,8 @@ void response_reset(struct response *response)
 }
 
 /* Most formats are "%s", a dozen an answer: those need no copy. Returns the length. */
+PRINTF_FORMAT(1, 0)
+
 static int
 read_value(const char *format, va_list args, char text[VALUE_MAX], const char **ret_value)
 {
