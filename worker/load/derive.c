@@ -74,6 +74,16 @@ static void add_not_gone(struct buf *sql,
     buf_add_c(sql, "))");
 }
 
+static void
+add_newest_first(struct buf *sql, const struct task_def *task, const struct task_def *origin)
+{
+    size_t last = origin->key_columns[origin->n_key_columns - 1];
+    buf_add_c(sql, " ORDER BY ");
+    add_keys(sql, task);
+    add_quoted(sql, ", ", origin->columns[last].name);
+    buf_add_c(sql, " DESC) origin");
+}
+
 bool derive_latest(struct db *db,
                    const struct staging *staging,
                    const char *source,
@@ -99,11 +109,7 @@ bool derive_latest(struct db *db,
     } else {
         add_only_owed(&sql, task, source, owed_up_to);
     }
-    buf_add_c(&sql, " ORDER BY ");
-    add_keys(&sql, task);
-    size_t last = origin->key_columns[origin->n_key_columns - 1];
-    add_quoted(&sql, ", ", origin->columns[last].name);
-    buf_add_c(&sql, " DESC) origin");
+    add_newest_first(&sql, task, origin);
     return db_execute(db, sql.ptr, DB_NO_PARAMS, ret_rows, err) ||
            error_wrap(err, "cannot derive %s", task->name);
 }

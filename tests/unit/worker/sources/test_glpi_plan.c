@@ -202,7 +202,7 @@ static void lost_entities_hold_deletions_until_they_are_let_go(void **state)
 }
 
 static struct str owed[400];
-static char owed_text[400][8];
+static char owed_text[400][24];
 
 static void owe(struct desk *desk, size_t n)
 {
