@@ -23,9 +23,14 @@ static int64_t derive_works(struct fixture *fixture, bool all, int64_t up_to)
     int64_t n = -1;
     struct error err = ERROR_INIT;
     begin_task(fixture, &family_works, "s");
-    assert_ok(
-        derive_latest(fixture->db, fixture->staging, "s", &family_drafts, all, up_to, &n, &err),
-        err);
+    assert_ok(derive_latest(fixture->db,
+                            &(struct derivation){.staging = fixture->staging,
+                                                 .source = "s",
+                                                 .origin = &family_drafts,
+                                                 .all = all,
+                                                 .owed_up_to = up_to},
+                            &n, &err),
+              err);
     return n;
 }
 

@@ -85,18 +85,16 @@ add_newest_first(struct buf *sql, const struct task_def *task, const struct task
 }
 
 bool derive_latest(struct db *db,
-                   const struct staging *staging,
-                   const char *source,
-                   const struct task_def *origin,
-                   bool all,
-                   int64_t owed_up_to,
+                   const struct derivation *derivation,
                    int64_t *ret_rows,
                    struct error *err)
 {
-    const struct task_def *task = staging->task;
+    const struct task_def *task = derivation->staging->task;
+    const struct task_def *origin = derivation->origin;
+    const char *source = derivation->source;
     struct buf sql CLEANUP(buf_release) = {0};
     buf_init(&sql, SQL_MAX);
-    add_insert(&sql, staging);
+    add_insert(&sql, derivation->staging);
     add_keys(&sql, task);
     buf_add_c(&sql, ") ");
     add_columns(&sql, task);
@@ -104,10 +102,10 @@ bool derive_latest(struct db *db,
     landed_table(&sql, origin);
     buf_add_c(&sql, " r WHERE \"source\" = ");
     db_quote_literal(&sql, str_from(source));
-    if (all) {
+    if (derivation->all) {
         add_not_gone(&sql, task, origin, source);
     } else {
-        add_only_owed(&sql, task, source, owed_up_to);
+        add_only_owed(&sql, task, source, derivation->owed_up_to);
     }
     add_newest_first(&sql, task, origin);
     return db_execute(db, sql.ptr, DB_NO_PARAMS, ret_rows, err) ||

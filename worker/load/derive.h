@@ -12,14 +12,18 @@
  * been fetched: the latest revision of each work item, the people whom records name.
  */
 
+struct derivation {
+    const struct staging *staging;
+    const char *source;
+    const struct task_def *origin; /* whose landed rows they are made from */
+    bool all;                      /* else those that the task owes up to the id */
+    int64_t owed_up_to;
+};
+
 /* task->latest_of: for each key the landed row of `origin` whose last key column is greatest; of
  * all keys, or of those that the task owes up to the given id. */
 bool derive_latest(struct db *db,
-                   const struct staging *staging,
-                   const char *source,
-                   const struct task_def *origin,
-                   bool all,
-                   int64_t owed_up_to,
+                   const struct derivation *derivation,
                    int64_t *ret_rows,
                    struct error *err);
 

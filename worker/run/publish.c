@@ -295,10 +295,14 @@ bool publish_task(struct db *db,
 static bool derive_in_transaction(
     struct db *db, struct board *board, struct task_run *task, bool all, struct error *err)
 {
+    struct derivation derivation = {.staging = task->staging,
+                                    .source = task->source->name,
+                                    .origin = task->origin,
+                                    .all = all,
+                                    .owed_up_to = task->owed.up_to};
     struct merge_request request = {.staging = task->staging, .source = task->source->name};
     return check_fence(db, board->claim, false, err) && lock_task(db, task, err) &&
-           derive_latest(db, task->staging, task->source->name, task->origin, all, task->owed.up_to,
-                         NULL, err) &&
+           derive_latest(db, &derivation, NULL, err) &&
            merge_apply(db, &request, &task->derived, err) &&
            record_debts(db, board, task, &request, err) &&
            refresh_core(db, board, task, &task->derived, err) &&
