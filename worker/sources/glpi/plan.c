@@ -81,7 +81,9 @@ static bool probe(struct planning *planning, struct error *err)
     if (planning->is_feed && newest.has_row) {
         planning->after.log_id = newest.id;
     }
-    if (planning->has_trash && !probe_list(planning, GLPI_FRONT_OF_TRASH, &newest, err)) {
+    /* An increment does without the newest of the trash: it only reads a little of it again. */
+    bool asks_trash = planning->has_trash && (planning->is_empty || !planning->before.is_usable);
+    if (asks_trash && !probe_list(planning, GLPI_FRONT_OF_TRASH, &newest, err)) {
         return false;
     }
     if (planning->after.high_us > now_us) {
@@ -233,7 +235,7 @@ static bool finish(struct planning *planning, struct error *err)
             return full(planning, err);
         }
     }
-    if (n_lost == 0 || plan->kind == WALK_CHANGES) {
+    if (n_lost == 0) {
         return true;
     }
     char hold[512];

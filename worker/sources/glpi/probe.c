@@ -186,7 +186,13 @@ static bool make_keys(struct feed *feed, struct arena *arena, struct glpi_named 
     return named->keys != NULL;
 }
 
-/* Reads the feed down to its floor. */
+static bool take_page(struct feed *feed, const struct json *page, int64_t start, struct error *err)
+{
+    return take_entries(feed, page, start) ||
+           error_set(err, ERROR_DATA, "Log: an entry has no id or no items_id");
+}
+
+/* Reads the feed down to its floor, behind the first page. */
 static bool read_feed(struct feed *feed, struct http_client *http, struct error *err)
 {
     for (int pages = 0; !feed->is_done && pages < LOG_PAGES_MAX; pages++) {
@@ -196,8 +202,8 @@ static bool read_feed(struct feed *feed, struct http_client *http, struct error 
         if (page == NULL) {
             return false;
         }
-        if (!take_entries(feed, page, start)) {
-            return error_set(err, ERROR_DATA, "Log: an entry has no id or no items_id");
+        if (!take_page(feed, page, start, err)) {
+            return false;
         }
     }
     return true;
@@ -212,7 +218,8 @@ bool glpi_probe_log(struct glpi_session *session,
 {
     struct glpi_named named = {.log_id = -1};
     struct error fault = ERROR_INIT;
-    struct json *first CLEANUP(json_freep) = ask_log(session, http, 0, 1, &fault);
+    struct json *first CLEANUP(json_freep) =
+        ask_log(session, http, 0, floor.id < 0 ? 1 : LOG_PAGE_ROWS, &fault);
     if (first == NULL && fault.http_status == 403) {
         *ret_named = named; /* a technician's profile: the stamps have to do */
         return true;
@@ -225,7 +232,7 @@ bool glpi_probe_log(struct glpi_session *session,
     (void)read_number(json_find(json_at(first, 0), "id"), &named.log_id);
     struct feed feed = {
         .session = session, .floor = floor, .lowest = INT64_MAX, .back = LOG_OVERLAP};
-    bool good = floor.id < 0 || (read_feed(&feed, http, err) &&
+    bool good = floor.id < 0 || (take_page(&feed, first, 0, err) && read_feed(&feed, http, err) &&
                                  (make_keys(&feed, arena, &named) ||
                                   error_set(err, ERROR_LIMIT, "the log names too many records")));
     named.is_cut = floor.id >= 0 && !feed.is_done;

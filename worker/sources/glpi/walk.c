@@ -228,8 +228,10 @@ static void end_list(struct walk *walk, struct http_client *http)
         return;
     }
     walk->is_uncounted = walk->is_uncounted || !list->is_counted;
+    /* Without news since the last run there is nothing to count that it has not counted. */
+    bool has_news = walk->partition->to_us > walk->partition->from_us + walk->source->overlap_us;
     if (walk->partition->kind == WALK_CHANGES && list->order == GLPI_BY_TIME_DESC &&
-        !list->is_trash) {
+        !list->is_trash && has_news) {
         glpi_search_cross_check(walk->session, http, walk->task, walk->partition->from_us,
                                 walk->partition->to_us, walk->n_changed);
     }
