@@ -246,6 +246,7 @@ bool glpi_send_with(const struct glpi_session *session,
         .content_type = call->body.len > 0 ? "application/json" : NULL,
         .no_credential = !call->is_login,
         .timeout_is_limit = call->timeout_is_limit,
+        .timeout_us = call->timeout_us,
         .judge = judge,
         .judge_arg = call,
     };

@@ -19,6 +19,8 @@
 /* What came before need not agree: two names of one zone may differ in its early history. */
 #define ZONE_SAME_SINCE_US (INT64_C(946684800) * US_PER_S) /* 2000-01-01 */
 
+#define KILL_TIMEOUT_US (5 * US_PER_S)
+
 DEFINE_CLEANUP(struct json *, json_free);
 
 /* What one login has learnt, before it is installed. */
@@ -194,8 +196,11 @@ static bool read_session(const struct glpi_session *session,
 static void
 end_session(const struct glpi_session *session, struct http_client *http, const char *token)
 {
-    struct json_call reading = {
-        .call = {.url = STR_LITERAL("/killSession"), .about = "killSession"}};
+    /* Whoever stops foz waits for this, so a source that does not answer is not waited for. */
+    struct json_call reading = {.call = {.url = STR_LITERAL("/killSession"),
+                                         .about = "killSession",
+                                         .timeout_is_limit = true,
+                                         .timeout_us = KILL_TIMEOUT_US}};
     struct http_response response;
     struct error err = ERROR_INIT;
     struct json *root CLEANUP(json_freep) = ask(session, http, &reading, token, &response, &err);
