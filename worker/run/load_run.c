@@ -183,6 +183,9 @@ static void open_sources(struct load_running *running)
             fail_tasks_of(running, s, &running->hub->errors[s]);
             continue;
         }
+        if (task->connector->open == NULL) {
+            continue;
+        }
         struct error err = ERROR_INIT;
         running->session_clients[s] = http_client_new(running->hub->sources[s], running->stop,
                                                       (size_t)config->worker.page_memory_bytes);

@@ -110,7 +110,8 @@ struct connector {
     const char *source_type;
 
     /* Credentials and session. Called by one thread; may block. *ret_session may stay NULL if the
-     * source needs none. After a failure close is not called: what was opened is closed here. */
+     * source needs none. After a failure close is not called: what was opened is closed here. Both
+     * are NULL where every request carries its credential: then the session is NULL. */
     bool (*open)(const struct source_config *source,
                  struct http_client *http,
                  void **ret_session,

@@ -247,32 +247,12 @@ static void close_walk(struct walk *walk)
     xfree(walk);
 }
 
-static bool open_source(const struct source_config *source,
-                        struct http_client *http,
-                        void **ret_session,
-                        struct error *err)
-{
-    (void)source;
-    (void)http;
-    (void)err;
-    *ret_session = NULL; /* every request carries its credential */
-    return true;
-}
-
-static void close_source(void *session, struct http_client *http)
-{
-    (void)session;
-    (void)http;
-}
-
 const struct connector azure_devops_connector = {
     .source_type = "azure_devops",
-    .open = open_source,
     .plan = plan_task,
     .walk_open = open_walk,
     .fetch = fetch,
     .proof = proof,
     .walk_close = close_walk,
     .check = azure_devops_check,
-    .close = close_source,
 };

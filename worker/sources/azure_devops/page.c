@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/base/alloc.h"
+#include "worker/sources/json_cell.h"
 
 /* A page on its way. */
 struct reading {
@@ -47,7 +48,7 @@ static bool read_list(struct reading *reading, struct json_pull *pull, struct er
 static bool copy_text(struct json_pull *pull, char out[ADO_TOKEN_BYTES_MAX], struct error *err)
 {
     struct cell cell;
-    if (!ado_cell_read(pull, &cell, err)) {
+    if (!json_cell_read(pull, &cell, err)) {
         return false;
     }
     if (cell.text.len >= ADO_TOKEN_BYTES_MAX || cell.has_nul || cell.kind == CELL_JSON) {
@@ -219,7 +220,7 @@ static bool read_id(struct json_pull *pull, int64_t *ret_id, struct error *err)
             if (!json_pull_skip(pull, &ignored, err)) {
                 return false;
             }
-        } else if (!ado_cell_read(pull, &cell, err)) {
+        } else if (!json_cell_read(pull, &cell, err)) {
             return false;
         } else if (!str_to_int64(cell.text, 1, ADO_ID_MAX, ret_id)) {
             *ret_id = 0;

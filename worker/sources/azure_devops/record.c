@@ -5,6 +5,7 @@
 
 #include "common/base/alloc.h"
 #include "worker/sources/azure_devops/identity.h"
+#include "worker/sources/json_cell.h"
 
 #define REST_MAX       4096
 #define REST_BYTES_MAX ((size_t)16 * 1024 * 1024)
@@ -169,41 +170,6 @@ static bool is_sentinel(struct str text)
            str_starts_with(text, STR_LITERAL("0001-01-01T00:00:00"));
 }
 
-bool ado_cell_read(struct json_pull *pull, struct cell *ret_cell, struct error *err)
-{
-    struct json_pull before = *pull;
-    enum json_token token = json_pull_next(pull, err);
-    switch (token) {
-    case JSON_STRING:
-        *ret_cell = (struct cell){CELL_TEXT, pull->has_nul, pull->text};
-        return true;
-    case JSON_NUMBER:
-        *ret_cell = (struct cell){CELL_NUMBER, false, pull->text};
-        return true;
-    case JSON_TRUE:
-        *ret_cell = (struct cell){CELL_BOOL, false, STR_LITERAL("true")};
-        return true;
-    case JSON_FALSE:
-        *ret_cell = (struct cell){CELL_BOOL, false, STR_LITERAL("false")};
-        return true;
-    case JSON_NULL:
-        *ret_cell = CELL_OF_NULL;
-        return true;
-    case JSON_OBJECT_BEGIN:
-    case JSON_ARRAY_BEGIN:
-        *pull = before;
-        *ret_cell = (struct cell){.kind = CELL_JSON};
-        return json_pull_skip(pull, &ret_cell->text, err);
-    case JSON_ERROR:
-    case JSON_END:
-    case JSON_OBJECT_END:
-    case JSON_ARRAY_END:
-    case JSON_NAME:
-        break;
-    }
-    return false;
-}
-
 static void fill(struct ado_reader *reader, const struct slot *slot, int part, struct cell cell)
 {
     if (slot->columns[part] >= 0) {
@@ -235,7 +201,7 @@ static bool read_slot(struct ado_reader *reader,
         return true;
     }
     struct cell cell;
-    if (!ado_cell_read(pull, &cell, err)) {
+    if (!json_cell_read(pull, &cell, err)) {
         return false;
     }
     fill(reader, slot, PART_VALUE, slot->is_time && is_sentinel(cell.text) ? CELL_OF_NULL : cell);
@@ -358,7 +324,7 @@ read_member(struct ado_reader *reader, struct json_pull *pull, bool *has_fields,
     struct str ignored;
     if (number != NULL) {
         struct cell cell;
-        if (!ado_cell_read(pull, &cell, err)) {
+        if (!json_cell_read(pull, &cell, err)) {
             return false;
         }
         *number = cell.text;

@@ -37,6 +37,3 @@ bool ado_reader_read(struct ado_reader *reader,
                      struct json_pull *pull,
                      struct ado_record *ret_record,
                      struct error *err);
-
-/* Where a value is expected: one whole value; objects and arrays as they are. */
-bool ado_cell_read(struct json_pull *pull, struct cell *ret_cell, struct error *err);

@@ -4,6 +4,7 @@
 
 #include "common/base/alloc.h"
 #include "common/io/json_pull.h"
+#include "worker/sources/json_cell.h"
 
 struct slot {
     struct str name;
@@ -61,41 +62,6 @@ static const struct slot *find_slot(struct glpi_reader *reader, struct str name)
     return NULL;
 }
 
-/* Behind a name: its value, an object or array as it stands. */
-static bool read_value(struct json_pull *pull, struct cell *cell, struct error *err)
-{
-    struct json_pull before = *pull;
-    switch (json_pull_next(pull, err)) {
-    case JSON_STRING:
-        *cell = (struct cell){CELL_TEXT, pull->has_nul, pull->text};
-        return true;
-    case JSON_NUMBER:
-        *cell = (struct cell){CELL_NUMBER, false, pull->text};
-        return true;
-    case JSON_TRUE:
-        *cell = (struct cell){CELL_BOOL, false, STR_LITERAL("true")};
-        return true;
-    case JSON_FALSE:
-        *cell = (struct cell){CELL_BOOL, false, STR_LITERAL("false")};
-        return true;
-    case JSON_NULL:
-        *cell = (struct cell){CELL_NULL, false, STR_NONE};
-        return true;
-    case JSON_OBJECT_BEGIN:
-    case JSON_ARRAY_BEGIN:
-        *pull = before;
-        *cell = (struct cell){CELL_JSON, false, STR_NONE};
-        return json_pull_skip(pull, &cell->text, err);
-    case JSON_ERROR:
-    case JSON_END:
-    case JSON_OBJECT_END:
-    case JSON_ARRAY_END:
-    case JSON_NAME:
-        break;
-    }
-    return false;
-}
-
 /* Behind JSON_OBJECT_BEGIN of one record. */
 static bool read_record(struct glpi_reader *reader, struct json_pull *pull, struct error *err)
 {
@@ -111,8 +77,9 @@ static bool read_record(struct glpi_reader *reader, struct json_pull *pull, stru
         }
         const struct slot *slot = find_slot(reader, pull->text);
         struct str ignored;
-        if (slot == NULL || slot->cell < 0 ? !json_pull_skip(pull, &ignored, err)
-                                           : !read_value(pull, &reader->cells[slot->cell], err)) {
+        if (slot == NULL || slot->cell < 0
+                ? !json_pull_skip(pull, &ignored, err)
+                : !json_cell_read(pull, &reader->cells[slot->cell], err)) {
             return false;
         }
     }

@@ -176,32 +176,12 @@ static bool plan_task(void *session,
     return make_cursor(source, task, plan, err);
 }
 
-static bool open_source(const struct source_config *source,
-                        struct http_client *http,
-                        void **ret_session,
-                        struct error *err)
-{
-    (void)source;
-    (void)http;
-    (void)err;
-    *ret_session = NULL; /* every request carries its credential */
-    return true;
-}
-
-static void close_source(void *session, struct http_client *http)
-{
-    (void)session;
-    (void)http;
-}
-
 const struct connector servicenow_connector = {
     .source_type = "servicenow",
-    .open = open_source,
     .plan = plan_task,
     .walk_open = servicenow_walk_open,
     .fetch = servicenow_walk_fetch,
     .proof = servicenow_walk_proof,
     .walk_close = servicenow_walk_close,
     .check = servicenow_check,
-    .close = close_source,
 };
