@@ -101,7 +101,10 @@ static const char SQL_TASK_END[] =
     " peak_page_bytes = $24, watermark_after = $25, error_class = $26, error_message = $27,"
     " records_foreign = $28,"
     " finished_at = clock_timestamp()"
-    " WHERE execution_id = $1 AND source = $2 AND task = $3";
+    " WHERE execution_id = $1 AND source = $2 AND task = $3"
+    /* A worker that lost the execution has no more say in it. */
+    "   AND EXISTS (SELECT FROM ops.execution_log l"
+    "                WHERE l.id = $1 AND l.fence = $29 AND l.status = 'running')";
 
 bool task_record_end(struct db *db,
                      const struct board *board,
@@ -128,6 +131,7 @@ bool task_record_end(struct db *db,
     struct number hidden = number_of(counters->hidden);
     struct number duplicates = number_of(merged->duplicates);
     struct number foreign = number_of(merged->foreign);
+    struct number fence = number_of(board->claim->fence);
     struct number nul_removed = number_of(counters->nul_removed);
     struct number requests = number_of(counters->requests);
     struct number retries = number_of(counters->retries);
@@ -165,6 +169,7 @@ bool task_record_end(struct db *db,
                             instant_param(watermark_us, after),
                             has_error ? error_code_name(task->error.code) : NULL,
                             has_error ? task->error.msg : NULL,
-                            foreign.text};
+                            foreign.text,
+                            fence.text};
     return db_execute(db, SQL_TASK_END, params, ARRAY_SIZE(params), NULL, err);
 }

@@ -20,8 +20,8 @@ bool task_record_started(struct db *db,
                          const struct task_run *task,
                          struct error *err);
 
-/* Writes status, counters and task->error. watermark_us: the watermark after it, INT64_MIN if the
- * task has none. */
+/* Writes status, counters and task->error, unless the execution is another worker's by now.
+ * watermark_us: the watermark after it, INT64_MIN if the task has none. */
 bool task_record_end(struct db *db,
                      const struct board *board,
                      const struct task_run *task,
