@@ -14,7 +14,7 @@ import unittest
 
 import foz
 import identity
-from test_api import ALL_SCOPES, ApiCase as BaseCase
+from api_case import ALL_SCOPES, ApiCase as BaseCase
 
 ISSUER = "https://id.acme.example"
 SECRET = "a shared secret of more than thirty-two bytes"

@@ -2,9 +2,7 @@
 
 import json
 import threading
-import time
 import unittest
-import urllib.parse
 
 import control
 import foz

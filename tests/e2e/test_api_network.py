@@ -10,9 +10,9 @@ import threading
 import time
 import unittest
 
+import api_case
 import foz
 import postgres
-import test_api
 
 REQUEST_LIMIT_S = 15
 
@@ -36,7 +36,7 @@ def exchange(port, data, timeout_s=10, half_close=False):
             received += part
 
 
-class Raw(test_api.ApiCase):
+class Raw(api_case.ApiCase):
     def setUp(self):
         super().setUp()
         self.auth = b"X-API-Key: " + self.key.encode() + b"\r\n"
@@ -168,7 +168,7 @@ class Raw(test_api.ApiCase):
         self.assertEqual(self.queued(), 0)
 
     body_limit = 65536
-    api_config = {**test_api.ApiCase.api_config, "body_limit": "64KiB"}
+    api_config = {**api_case.ApiCase.api_config, "body_limit": "64KiB"}
 
     def test_a_chunked_body_is_understood(self):
         received = self.send(b"POST /load-incidents/ HTTP/1.1\r\nHost: x\r\n" + self.auth + b"Connection: close\r\n"
@@ -198,7 +198,7 @@ class Raw(test_api.ApiCase):
         self.assertEqual(self.queued(), 0)
 
 
-class Slow(test_api.ApiCase):
+class Slow(api_case.ApiCase):
     def cut_after(self, first, step, pause_s):
         """Sends `first`, then `step` over and over; the seconds until the server cut the connection."""
         started = time.monotonic()
@@ -274,7 +274,7 @@ class Slow(test_api.ApiCase):
             return False
 
 
-class Flood(test_api.ApiCase):
+class Flood(api_case.ApiCase):
     def test_a_full_queue_refuses_at_once_and_memory_answers_go_on(self):
         lock = subprocess.Popen([str(postgres.find_binaries() / "psql"), "-X", "-q", self.url], stdin=subprocess.PIPE,
                                 stdout=subprocess.PIPE, text=True)
@@ -317,7 +317,7 @@ class Flood(test_api.ApiCase):
         self.assertEqual(self.get("/v1/executions").status, 200)
 
 
-class Away(test_api.ApiCase):
+class Away(api_case.ApiCase):
     def test_the_service_outlives_its_database_and_finds_it_again(self):
         self.assertEqual(self.post("/load-incidents/").status, 200)
         self.cluster.crash()
@@ -354,7 +354,7 @@ class Away(test_api.ApiCase):
         foz.wait_until(lambda: self.get("/health").status == 200, "the service finds the database", 10)
 
 
-class Stop(test_api.ApiCase):
+class Stop(api_case.ApiCase):
     def test_sigterm_finishes_what_is_in_flight_and_exits_143(self):
         answers = []
         waiter = threading.Thread(target=lambda: answers.append(self.post("/v1/loads/incidents", headers={"Prefer": "wait=3"})))

@@ -6,7 +6,6 @@ import re
 import unittest
 import urllib.parse
 
-import desk
 import foz
 import postgres
 import reading

@@ -4,11 +4,11 @@ import json
 import subprocess
 import urllib.parse
 
+import api_case
 import desk
 import foz
 import openapi
 import postgres
-import test_api
 
 
 class Blocked:
@@ -35,7 +35,7 @@ class Blocked:
         self.process.wait(20)
 
 
-class ReadingCase(test_api.ApiCase):
+class ReadingCase(api_case.ApiCase):
     n_tickets = 400
 
     @classmethod
