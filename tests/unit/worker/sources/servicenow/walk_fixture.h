@@ -6,9 +6,9 @@
 
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
-#include "copy_stream.h"
 #include "fake_table.h"
 #include "tests/unit/worker/http/cmocka_all.h"
+#include "tests/unit/worker/sources/copy_stream.h"
 #include "worker/sources/servicenow/walk.h"
 
 /* One walk over a fake table on a fake clock, and what came of it. */
@@ -75,6 +75,13 @@ static inline void world_init(struct world *world)
     fake_clock_init(&world->clock);
     fake_table_init(&world->table);
     world->stop = stop_new(NULL);
+}
+
+/* With rows that changed one a second. */
+static inline void world_init_filled(struct world *world, size_t n_rows)
+{
+    world_init(world);
+    fake_table_fill(&world->table, n_rows, START_S);
 }
 
 /* The HTTP client on the table as it is now set up. */
@@ -199,4 +206,21 @@ static inline void assert_fails(const struct world *world, enum error_code code,
         fail_msg("%s: \"%s\" instead of %s: \"%s\"", error_code_name(world->err.code),
                  world->err.msg, error_code_name(code), words);
     }
+}
+
+/* A walk that brings just what is there, and one that notices what is wrong; the last of a test. */
+static inline void finish_exact(struct world *world,
+                                bool (*is_wanted)(const struct world *world,
+                                                  const struct fake_row *row))
+{
+    world_walk(world);
+    assert_exact(world, is_wanted);
+    world_release(world);
+}
+
+static inline void finish_failed(struct world *world, enum error_code code, const char *words)
+{
+    world_walk(world);
+    assert_fails(world, code, words);
+    world_release(world);
 }

@@ -1,4 +1,4 @@
-#include "azure_fixture.h"
+#include "organisation_fixture.h"
 
 /* Work items by the census and by key: what exists, what is in the bin, what is nowhere. */
 

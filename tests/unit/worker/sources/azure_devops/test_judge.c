@@ -1,4 +1,4 @@
-#include "azure_fixture.h"
+#include "organisation_fixture.h"
 #include "worker/sources/azure_devops/request.h"
 
 /* What answers that are not data mean: who must act, and how long to wait. */

@@ -8,8 +8,7 @@ static void every_page_size_reads_every_row_once(void **state)
     for (int64_t n = 0; n <= 12; n++) {
         for (int64_t size = 1; size <= n + 2; size++) {
             struct world world;
-            world_init(&world);
-            fake_table_fill(&world.table, (size_t)n, START_S);
+            world_init_filled(&world, (size_t)n);
             world.task.page_size = size;
             world_walk(&world);
             assert_exact(&world, NULL);
@@ -34,13 +33,10 @@ static void hidden_rows_anywhere_are_counted_and_stepped_over(void **state)
     for (unsigned pattern = 0; pattern < 1U << 8; pattern++) {
         for (int64_t size = 1; size <= 9; size++) {
             struct world world;
-            world_init(&world);
-            fake_table_fill(&world.table, 8, START_S);
+            world_init_filled(&world, 8);
             hide(&world, pattern);
             world.task.page_size = size;
-            world_walk(&world);
-            assert_exact(&world, NULL);
-            world_release(&world);
+            finish_exact(&world, NULL);
         }
     }
 }
@@ -58,13 +54,10 @@ static void blocks_longer_than_the_longest_page_are_split(void **state)
     static const size_t BLOCKS[][2] = {{0, 21000}, {500, 21500}, {1000, 22000}, {0, 22000}};
     for (size_t i = 0; i < ARRAY_SIZE(BLOCKS); i++) {
         struct world world;
-        world_init(&world);
-        fake_table_fill(&world.table, 22000, START_S);
+        world_init_filled(&world, 22000);
         hide_block(&world, BLOCKS[i][0], BLOCKS[i][1]);
         world.task.page_size = 1000;
-        world_walk(&world);
-        assert_exact(&world, NULL);
-        world_release(&world);
+        finish_exact(&world, NULL);
     }
 }
 
@@ -79,9 +72,7 @@ static void a_hidden_block_below_one_digit_is_split_further(void **state)
         fake_table_add(&world.table, key, START_S, START_S)->hidden = i > 100 && i < 20300;
     }
     world.task.page_size = 50;
-    world_walk(&world);
-    assert_exact(&world, NULL);
-    world_release(&world);
+    finish_exact(&world, NULL);
 }
 
 static void a_block_that_no_digit_splits_is_an_error(void **state)
@@ -94,9 +85,7 @@ static void a_block_that_no_digit_splits_is_an_error(void **state)
         (void)snprintf(key, sizeof(key), "zz%08d", i);
         fake_table_add(&world.table, key, START_S, START_S)->hidden = true;
     }
-    world_walk(&world);
-    assert_fails(&world, ERROR_DENIED, "cannot be stepped over");
-    world_release(&world);
+    finish_failed(&world, ERROR_DENIED, "cannot be stepped over");
 }
 
 static void partitions_together_hold_every_row_once(void **state)
@@ -104,8 +93,7 @@ static void partitions_together_hold_every_row_once(void **state)
     (void)state;
     static const char *const CUTS[] = {NULL, "4", "8", "c", NULL};
     struct world world;
-    world_init(&world);
-    fake_table_fill(&world.table, 100, START_S);
+    world_init_filled(&world, 100);
     (void)fake_table_add(&world.table, "global", START_S, START_S);
     (void)fake_table_add(&world.table, "4", START_S, START_S);
     size_t n = 0;
@@ -135,9 +123,7 @@ static void keys_that_are_not_hexadecimal_are_read_in_either_collation(void **st
                 (void)fake_table_add(&world.table, KEYS[i], START_S, START_S);
             }
             world.task.page_size = size;
-            world_walk(&world);
-            assert_exact(&world, NULL);
-            world_release(&world);
+            finish_exact(&world, NULL);
         }
     }
 }
@@ -152,8 +138,7 @@ static void a_window_is_half_open(void **state)
 {
     (void)state;
     struct world world;
-    world_init(&world);
-    fake_table_fill(&world.table, 40, START_S);
+    world_init_filled(&world, 40);
     hide(&world, 1U << 12);
     world.partition.kind = WALK_WINDOW;
     world.partition.from_us = (START_S + 10) * US_PER_S;
@@ -169,8 +154,7 @@ static void a_census_reads_keys_in_long_pages(void **state)
 {
     (void)state;
     struct world world;
-    world_init(&world);
-    fake_table_fill(&world.table, 200, START_S);
+    world_init_filled(&world, 200);
     world.partition.kind = WALK_KEYS;
     world_walk(&world);
     assert_exact(&world, NULL);
@@ -192,9 +176,7 @@ static void a_dropped_key_predicate_is_noticed(void **state)
     struct world world;
     lie(&world, 30);
     world.table.drops = "sys_id>";
-    world_walk(&world);
-    assert_fails(&world, ERROR_DATA, "order of sys_id");
-    world_release(&world);
+    finish_failed(&world, ERROR_DATA, "order of sys_id");
 }
 
 static void a_row_below_or_above_the_range_is_noticed(void **state)
@@ -208,9 +190,7 @@ static void a_row_below_or_above_the_range_is_noticed(void **state)
         world.partition.from_key = "4";
         world.partition.to_key = "8";
         world.table.drops = DROPS[i];
-        world_walk(&world);
-        assert_fails(&world, ERROR_DATA, WORDS[i]);
-        world_release(&world);
+        finish_failed(&world, ERROR_DATA, WORDS[i]);
     }
 }
 
@@ -225,9 +205,7 @@ static void a_dropped_window_is_noticed(void **state)
         world.partition.from_us = (START_S + 10) * US_PER_S;
         world.partition.to_us = (START_S + 20) * US_PER_S;
         world.table.drops = DROPS[i];
-        world_walk(&world);
-        assert_fails(&world, ERROR_DATA, "outside the window");
-        world_release(&world);
+        finish_failed(&world, ERROR_DATA, "outside the window");
     }
 }
 
@@ -252,9 +230,7 @@ static void a_dropped_filter_is_noticed_in_every_kind_of_walk(void **state)
         }
         assert_int_equal(29, world.n_keys);
         world.table.drops = "u_class=";
-        world_walk(&world);
-        assert_fails(&world, ERROR_DATA, "filter");
-        world_release(&world);
+        finish_failed(&world, ERROR_DATA, "filter");
     }
 }
 
@@ -265,9 +241,7 @@ static void a_filter_that_cannot_be_checked_is_refused(void **state)
     lie(&world, 3);
     world.task.filter = "u_class=incident";
     world.table.hides_field = "u_class";
-    world_walk(&world);
-    assert_fails(&world, ERROR_DENIED, "u_class");
-    world_release(&world);
+    finish_failed(&world, ERROR_DENIED, "u_class");
 }
 
 static void wrong_order_is_noticed(void **state)
@@ -279,9 +253,7 @@ static void wrong_order_is_noticed(void **state)
     world.table.rows[3] = world.table.rows[5];
     world.table.rows[5] = row;
     world.table.ignores_order = true;
-    world_walk(&world);
-    assert_fails(&world, ERROR_DATA, "order of sys_id");
-    world_release(&world);
+    finish_failed(&world, ERROR_DATA, "order of sys_id");
 }
 
 static void a_repeated_page_is_noticed(void **state)
@@ -290,9 +262,7 @@ static void a_repeated_page_is_noticed(void **state)
     struct world world;
     lie(&world, 30);
     world.table.repeats_page = true;
-    world_walk(&world);
-    assert_fails(&world, ERROR_DATA, "order of sys_id");
-    world_release(&world);
+    finish_failed(&world, ERROR_DATA, "order of sys_id");
 }
 
 static void a_missing_key_names_the_field(void **state)
@@ -301,9 +271,7 @@ static void a_missing_key_names_the_field(void **state)
     struct world world;
     lie(&world, 3);
     world.table.hides_field = "sys_id";
-    world_walk(&world);
-    assert_fails(&world, ERROR_DENIED, "sys_id");
-    world_release(&world);
+    finish_failed(&world, ERROR_DENIED, "sys_id");
 }
 
 static void a_key_that_would_break_the_next_query_is_refused(void **state)
@@ -326,9 +294,7 @@ static void an_end_without_a_count_is_no_proof(void **state)
     struct world world;
     lie(&world, 25);
     world.table.counts = COUNTS_ABSENT;
-    world_walk(&world);
-    assert_fails(&world, ERROR_DATA, "X-Total-Count");
-    world_release(&world);
+    finish_failed(&world, ERROR_DATA, "X-Total-Count");
 }
 
 static void a_count_below_the_rows_shown_is_no_proof(void **state)
@@ -337,9 +303,7 @@ static void a_count_below_the_rows_shown_is_no_proof(void **state)
     struct world world;
     lie(&world, 25);
     world.table.counts = COUNTS_ZERO;
-    world_walk(&world);
-    assert_fails(&world, ERROR_DATA, "X-Total-Count");
-    world_release(&world);
+    finish_failed(&world, ERROR_DATA, "X-Total-Count");
 }
 
 static void counts_that_know_access_rules_are_as_good(void **state)
@@ -361,9 +325,7 @@ static void an_empty_answer_is_asked_for_again(void **state)
     struct world world;
     lie(&world, 25);
     world.table.slips = 1;
-    world_walk(&world);
-    assert_exact(&world, NULL);
-    world_release(&world);
+    finish_exact(&world, NULL);
 }
 
 static void a_status_that_is_no_answer_is_no_empty_page(void **state)
@@ -392,9 +354,7 @@ static void cancelled_pages_are_made_smaller(void **state)
         world.table.cancels_above = 7;
         world.table.cancels_as_200 = as_200 != 0;
         world.task.page_size = 64;
-        world_walk(&world);
-        assert_exact(&world, NULL);
-        world_release(&world);
+        finish_exact(&world, NULL);
     }
 }
 
@@ -428,9 +388,7 @@ static void a_long_look_over_hidden_rows_that_is_cancelled_ends(void **state)
     hide_block(&world, 500, 2500);
     world.table.cancels_above = 900;
     world.task.page_size = 100;
-    world_walk(&world);
-    assert_exact(&world, NULL);
-    world_release(&world);
+    finish_exact(&world, NULL);
 }
 
 static void a_single_record_that_is_cancelled_is_an_error(void **state)

@@ -8,9 +8,9 @@
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
 #include "common/conf/catalog.h"
-#include "copy_stream.h"
 #include "fake_azure.h"
 #include "tests/unit/worker/http/cmocka_all.h"
+#include "tests/unit/worker/sources/copy_stream.h"
 #include "worker/sources/azure_devops/connector.h"
 
 /* One task of the shipped catalog, read from a fake organisation on a fake clock. */

@@ -1,8 +1,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "copy_stream.h"
 #include "tests/unit/worker/http/cmocka_all.h"
+#include "tests/unit/worker/sources/copy_stream.h"
 #include "worker/sources/servicenow/page.h"
 
 static const struct field FIELDS[] = {

@@ -1,4 +1,4 @@
-#include "glpi_fixture.h"
+#include "desk_fixture.h"
 
 /* Whole lists, whatever moves and whatever the server does. */
 
@@ -22,8 +22,7 @@ static void every_page_size_brings_every_row_once(void **state)
     for (size_t n = 0; n <= 25; n += 5) {
         for (int64_t size = 1; size <= (int64_t)n + 2; size++) {
             struct desk desk;
-            desk_init(&desk);
-            desk_fill(&desk, n);
+            desk_init_filled(&desk, n);
             desk.task.page_size = size;
             desk_walk(&desk, &desk.partition);
             assert_all(&desk, false);
@@ -38,8 +37,7 @@ static void the_trash_is_a_list_of_its_own(void **state)
 {
     (void)state;
     struct desk desk;
-    desk_init(&desk);
-    desk_fill(&desk, 40);
+    desk_init_filled(&desk, 40);
     for (size_t i = 0; i < 40; i += 3) {
         desk.glpi.tickets.items[i].is_trash = true;
     }
@@ -71,8 +69,7 @@ static void rows_that_leave_in_front_cost_no_other_row(void **state)
     (void)state;
     for (leaving = 1; leaving <= 25; leaving += 3) {
         struct desk desk;
-        desk_init(&desk);
-        desk_fill(&desk, 200);
+        desk_init_filled(&desk, 200);
         desk.task.page_size = 20;
         desk.glpi.before = let_rows_leave;
         desk_walk(&desk, &desk.partition);
@@ -87,8 +84,7 @@ static void answers_too_large_for_php_are_asked_for_in_halves(void **state)
     static const int STATUSES[] = {206, 500};
     for (size_t i = 0; i < ARRAY_SIZE(STATUSES); i++) {
         struct desk desk;
-        desk_init(&desk);
-        desk_fill(&desk, 100);
+        desk_init_filled(&desk, 100);
         desk.task.page_size = 64;
         desk.glpi.empty_above = 10;
         desk.glpi.empty_status = STATUSES[i];
@@ -102,11 +98,9 @@ static void a_server_that_never_sends_a_body_is_an_error(void **state)
 {
     (void)state;
     struct desk desk;
-    desk_init(&desk);
-    desk_fill(&desk, 100);
+    desk_init_filled(&desk, 100);
     desk.glpi.empty_above = 1;
-    desk_walk(&desk, &desk.partition);
-    assert_fails(&desk, ERROR_TRANSIENT, "memory_limit");
+    walk_must_fail(&desk, ERROR_TRANSIENT, "memory_limit");
     desk_release(&desk);
 }
 
@@ -128,8 +122,7 @@ static void a_part_of_the_request_that_is_ignored_is_noticed(void **state)
 
     for (size_t i = 0; i < ARRAY_SIZE(CASES); i++) {
         struct desk desk;
-        desk_init(&desk);
-        desk_fill(&desk, 60);
+        desk_init_filled(&desk, 60);
         for (size_t k = 0; k < 60; k++) {
             /* stamps in another order than ids */
             desk.glpi.tickets.items[k].changed_s = START_S + (int64_t)(k * 37 % 60);
@@ -139,8 +132,7 @@ static void a_part_of_the_request_that_is_ignored_is_noticed(void **state)
         desk.partition.kind = CASES[i].kind;
         desk.partition.from_us = START_S * US_PER_S;
         desk.partition.to_us = (START_S + 100) * US_PER_S;
-        desk_walk(&desk, &desk.partition);
-        assert_fails(&desk, ERROR_DATA, CASES[i].words);
+        walk_must_fail(&desk, ERROR_DATA, CASES[i].words);
         desk_release(&desk);
     }
 }
@@ -150,8 +142,7 @@ static void a_page_that_lacks_a_row_it_counts_is_asked_for_again(void **state)
     (void)state;
     for (size_t at = 6; at <= 12; at++) {
         struct desk desk;
-        desk_init(&desk);
-        desk_fill(&desk, 60);
+        desk_init_filled(&desk, 60);
         desk.task.page_size = 20;
         desk.glpi.short_at = at;
         desk_walk(&desk, &desk.partition);
@@ -167,8 +158,7 @@ static void totals_of_restricted_accounts_may_be_too_high(void **state)
     for (int64_t extra = 1; extra <= 1000; extra = 3 * extra + 1) {
         for (size_t i = 0; i < ARRAY_SIZE(COUNTS); i++) {
             struct desk desk;
-            desk_init(&desk);
-            desk_fill(&desk, COUNTS[i]);
+            desk_init_filled(&desk, COUNTS[i]);
             desk.task.page_size = 20;
             desk.glpi.total_extra = extra;
             desk_walk(&desk, &desk.partition);
@@ -188,12 +178,10 @@ static void pages_that_lack_a_row_again_and_again_are_an_error(void **state)
 {
     (void)state;
     struct desk desk;
-    desk_init(&desk);
-    desk_fill(&desk, 60);
+    desk_init_filled(&desk, 60);
     desk.task.page_size = 20;
     desk.glpi.before = lose_a_row;
-    desk_walk(&desk, &desk.partition);
-    assert_fails(&desk, ERROR_DATA, "fewer rows");
+    walk_must_fail(&desk, ERROR_DATA, "fewer rows");
     desk_release(&desk);
 }
 
@@ -201,8 +189,7 @@ static void lists_without_a_content_range_are_read_to_their_end(void **state)
 {
     (void)state;
     struct desk desk;
-    desk_init(&desk);
-    desk_fill(&desk, 60);
+    desk_init_filled(&desk, 60);
     desk.glpi.no_content_range = true;
     desk_walk(&desk, &desk.partition);
     assert_all(&desk, false);
@@ -215,8 +202,7 @@ static void cut_answers_and_pages_for_people_are_asked_for_again(void **state)
     (void)state;
     for (size_t at = 6; at <= 9; at++) {
         struct desk desk;
-        desk_init(&desk);
-        desk_fill(&desk, 60);
+        desk_init_filled(&desk, 60);
         desk.task.page_size = 20;
         desk.glpi.cut_at = at;
         desk.glpi.html_at = at + 1;
@@ -235,11 +221,9 @@ static void maintenance_is_never_an_empty_list(void **state)
 {
     (void)state;
     struct desk desk;
-    desk_init(&desk);
-    desk_fill(&desk, 60);
+    desk_init_filled(&desk, 60);
     desk.glpi.before = begin_maintenance;
-    desk_walk(&desk, &desk.partition);
-    assert_fails(&desk, ERROR_TRANSIENT, "maintenance mode");
+    walk_must_fail(&desk, ERROR_TRANSIENT, "maintenance mode");
     assert_int_equal(503, desk.err.http_status);
     desk.glpi.before = NULL;
     desk.glpi.html_always = false;
@@ -264,8 +248,7 @@ static void a_missing_right_is_a_setting_to_change(void **state)
     struct desk desk;
     desk_init(&desk);
     desk.glpi.status = 403;
-    desk_walk(&desk, &desk.partition);
-    assert_fails(&desk, ERROR_CONFIG, "lacks the right");
+    walk_must_fail(&desk, ERROR_CONFIG, "lacks the right");
     assert_int_equal(403, desk.err.http_status);
     desk_release(&desk);
 }
@@ -276,8 +259,7 @@ static void single_records_are_there_gone_or_out_of_sight(void **state)
     static const struct str KEYS[] = {{"1", 1},  {"2", 1},   {"3", 1},
                                       {"77", 2}, {"x y", 3}, {"5", 1}};
     struct desk desk;
-    desk_init(&desk);
-    desk_fill(&desk, 5);
+    desk_init_filled(&desk, 5);
     desk.glpi.tickets.items[1].is_gone = true;
     desk.glpi.tickets.items[2].is_hidden = true;
     desk.glpi.tickets.items[4].is_trash = true;
@@ -297,8 +279,7 @@ static void children_of_given_parents_come_whole(void **state)
     (void)state;
     static const struct str PARENTS[] = {{"1", 1}, {"2", 1}, {"3", 1}, {"4", 1}};
     struct desk desk;
-    desk_init(&desk);
-    desk_fill(&desk, 5);
+    desk_init_filled(&desk, 5);
     desk.glpi.tickets.items[1].is_gone = true;
     desk.glpi.tickets.items[2].is_hidden = true;
     for (int64_t i = 0; i < 250; i++) {

@@ -5,9 +5,9 @@
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
 #include "common/base/instant.h"
-#include "copy_stream.h"
 #include "test_data.h"
 #include "tests/unit/worker/http/cmocka_all.h"
+#include "tests/unit/worker/sources/copy_stream.h"
 #include "worker/sources/glpi/filter.h"
 #include "worker/sources/glpi/page.h"
 

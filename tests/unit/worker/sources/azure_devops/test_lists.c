@@ -1,4 +1,4 @@
-#include "azure_fixture.h"
+#include "organisation_fixture.h"
 
 /* Projects, states, iterations and people: whole lists, and what stands in for a list that may not
  * be read. */

@@ -1,4 +1,4 @@
-#include "azure_fixture.h"
+#include "organisation_fixture.h"
 
 /* The feeds: nothing lost, nothing believed that is not proven. */
 

@@ -6,9 +6,9 @@
 
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
-#include "copy_stream.h"
 #include "fake_glpi.h"
 #include "tests/unit/worker/http/cmocka_all.h"
+#include "tests/unit/worker/sources/copy_stream.h"
 #include "worker/sources/glpi/connector.h"
 #include "worker/sources/glpi/walk.h"
 
@@ -274,6 +274,12 @@ static inline void desk_fill(struct desk *desk, size_t n)
     }
 }
 
+static inline void desk_init_filled(struct desk *desk, size_t n)
+{
+    desk_init(desk);
+    desk_fill(desk, n);
+}
+
 static inline void assert_ended(const struct desk *desk)
 {
     if (!desk->ended) {
@@ -297,4 +303,11 @@ static inline void assert_fails(const struct desk *desk, enum error_code code, c
         fail_msg("%s: \"%s\" instead of %s: \"%s\"", error_code_name(desk->err.code), desk->err.msg,
                  error_code_name(code), words);
     }
+}
+
+/* A walk that notices what is wrong. */
+static inline void walk_must_fail(struct desk *desk, enum error_code code, const char *words)
+{
+    desk_walk(desk, &desk->partition);
+    assert_fails(desk, code, words);
 }

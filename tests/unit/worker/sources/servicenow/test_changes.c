@@ -19,8 +19,7 @@ static void no_change_costs_one_request(void **state)
 {
     (void)state;
     struct world world;
-    world_init(&world);
-    fake_table_fill(&world.table, 50, START_S);
+    world_init_filled(&world, 50);
     ask_changes(&world, START_S + 1000, START_S + 2000, 10);
     world_walk(&world);
     assert_exact(&world, is_changed);
@@ -35,15 +34,12 @@ static void every_page_size_reads_every_change_once(void **state)
         /* 1 row a second, 3 rows a second, all in one second */
         for (int64_t rows_a_second = 1; rows_a_second <= 25; rows_a_second += 8) {
             struct world world;
-            world_init(&world);
-            fake_table_fill(&world.table, 24, START_S);
+            world_init_filled(&world, 24);
             for (size_t i = 0; i < 24; i++) {
                 world.table.rows[i].updated_s = START_S + (int64_t)(i * 7 % 24) / rows_a_second;
             }
             ask_changes(&world, START_S, START_S + 20, size);
-            world_walk(&world);
-            assert_exact(&world, is_changed);
-            world_release(&world);
+            finish_exact(&world, is_changed);
         }
     }
 }
@@ -52,8 +48,7 @@ static void both_ends_of_the_window_belong_to_it(void **state)
 {
     (void)state;
     struct world world;
-    world_init(&world);
-    fake_table_fill(&world.table, 10, START_S);
+    world_init_filled(&world, 10);
     ask_changes(&world, START_S + 2, START_S + 5, 10);
     world_walk(&world);
     assert_exact(&world, is_changed);
@@ -67,16 +62,13 @@ static void hidden_changes_anywhere_are_counted_and_stepped_over(void **state)
     for (unsigned pattern = 0; pattern < 1U << 8; pattern++) {
         for (int64_t size = 1; size <= 9; size++) {
             struct world world;
-            world_init(&world);
-            fake_table_fill(&world.table, 8, START_S);
+            world_init_filled(&world, 8);
             for (size_t i = 0; i < 8; i++) {
                 world.table.rows[i].hidden = (pattern >> i & 1) != 0;
                 world.table.rows[i].updated_s = START_S + (int64_t)i / 3;
             }
             ask_changes(&world, START_S, START_S + 100, size);
-            world_walk(&world);
-            assert_exact(&world, is_changed);
-            world_release(&world);
+            finish_exact(&world, is_changed);
         }
     }
 }
@@ -85,31 +77,25 @@ static void more_hidden_changes_than_the_longest_page_are_stepped_over(void **st
 {
     (void)state;
     struct world world;
-    world_init(&world);
-    fake_table_fill(&world.table, 15000, START_S);
+    world_init_filled(&world, 15000);
     for (size_t i = 100; i < 14900; i++) {
         world.table.rows[i].hidden = true;
     }
     ask_changes(&world, START_S, START_S + 20000, 1000);
-    world_walk(&world);
-    assert_exact(&world, is_changed);
-    world_release(&world);
+    finish_exact(&world, is_changed);
 }
 
 static void more_hidden_changes_of_one_second_than_a_page_are_an_error(void **state)
 {
     (void)state;
     struct world world;
-    world_init(&world);
-    fake_table_fill(&world.table, 11000, START_S);
+    world_init_filled(&world, 11000);
     for (size_t i = 0; i < 11000; i++) {
         world.table.rows[i].updated_s = START_S;
         world.table.rows[i].hidden = i > 10;
     }
     ask_changes(&world, START_S, START_S + 1, 10);
-    world_walk(&world);
-    assert_fails(&world, ERROR_DENIED, "of one second");
-    world_release(&world);
+    finish_failed(&world, ERROR_DENIED, "of one second");
 }
 
 static void touch(struct fake_table *table, size_t index)
@@ -125,8 +111,7 @@ static void rows_that_leave_the_window_are_not_taken_for_hidden(void **state)
 {
     (void)state;
     struct world world;
-    world_init(&world);
-    fake_table_fill(&world.table, 30, START_S);
+    world_init_filled(&world, 30);
     world.table.before = touch;
     ask_changes(&world, START_S, START_S + 100, 4);
     world_walk(&world);
@@ -143,9 +128,7 @@ static void rows_that_leave_the_window_are_not_taken_for_hidden(void **state)
 static void expect_lie(struct world *world, const char *words)
 {
     ask_changes(world, START_S + 5, START_S + 20, 4);
-    world_walk(world);
-    assert_fails(world, ERROR_DATA, words);
-    world_release(world);
+    finish_failed(world, ERROR_DATA, words);
 }
 
 static void a_dropped_time_predicate_is_noticed(void **state)
@@ -154,8 +137,7 @@ static void a_dropped_time_predicate_is_noticed(void **state)
     static const char *const DROPS[] = {"sys_updated_on>=", "sys_updated_on<="};
     for (size_t i = 0; i < ARRAY_SIZE(DROPS); i++) {
         struct world world;
-        world_init(&world);
-        fake_table_fill(&world.table, 30, START_S);
+        world_init_filled(&world, 30);
         world.table.drops = DROPS[i];
         expect_lie(&world, "outside the window");
     }
@@ -165,8 +147,7 @@ static void a_dropped_drain_is_noticed(void **state)
 {
     (void)state;
     struct world world;
-    world_init(&world);
-    fake_table_fill(&world.table, 30, START_S);
+    world_init_filled(&world, 30);
     world.table.drops = "sys_updated_on=";
     expect_lie(&world, "another second");
 }
@@ -175,8 +156,7 @@ static void a_dropped_key_in_the_drain_is_noticed(void **state)
 {
     (void)state;
     struct world world;
-    world_init(&world);
-    fake_table_fill(&world.table, 30, START_S);
+    world_init_filled(&world, 30);
     world.table.drops = "sys_id>";
     expect_lie(&world, "order");
 }
@@ -185,8 +165,7 @@ static void changes_out_of_order_are_noticed(void **state)
 {
     (void)state;
     struct world world;
-    world_init(&world);
-    fake_table_fill(&world.table, 30, START_S);
+    world_init_filled(&world, 30);
     world.table.rows[7].updated_s += 5;
     world.table.ignores_order = true;
     expect_lie(&world, "order of sys_updated_on, sys_id");
@@ -196,8 +175,7 @@ static void a_repeated_page_of_changes_is_noticed(void **state)
 {
     (void)state;
     struct world world;
-    world_init(&world);
-    fake_table_fill(&world.table, 30, START_S);
+    world_init_filled(&world, 30);
     world.table.repeats_page = true;
     expect_lie(&world, "");
 }
@@ -210,8 +188,7 @@ static void changes_without_an_honest_count_are_no_proof(void **state)
 
     for (size_t i = 0; i < ARRAY_SIZE(COUNTS); i++) {
         struct world world;
-        world_init(&world);
-        fake_table_fill(&world.table, 30, START_S);
+        world_init_filled(&world, 30);
         world.table.counts = COUNTS[i];
         expect_lie(&world, "X-Total-Count");
     }
@@ -221,39 +198,30 @@ static void a_missing_time_names_the_field(void **state)
 {
     (void)state;
     struct world world;
-    world_init(&world);
-    fake_table_fill(&world.table, 30, START_S);
+    world_init_filled(&world, 30);
     world.table.hides_field = "sys_updated_on";
     ask_changes(&world, START_S, START_S + 20, 4);
-    world_walk(&world);
-    assert_fails(&world, ERROR_DENIED, "sys_updated_on");
-    world_release(&world);
+    finish_failed(&world, ERROR_DENIED, "sys_updated_on");
 }
 
 static void an_empty_page_of_changes_is_asked_for_again(void **state)
 {
     (void)state;
     struct world world;
-    world_init(&world);
-    fake_table_fill(&world.table, 30, START_S);
+    world_init_filled(&world, 30);
     world.table.slips = 1;
     ask_changes(&world, START_S, START_S + 100, 7);
-    world_walk(&world);
-    assert_exact(&world, is_changed);
-    world_release(&world);
+    finish_exact(&world, is_changed);
 }
 
 static void cancelled_pages_of_changes_are_made_smaller(void **state)
 {
     (void)state;
     struct world world;
-    world_init(&world);
-    fake_table_fill(&world.table, 60, START_S);
+    world_init_filled(&world, 60);
     world.table.cancels_above = 6;
     ask_changes(&world, START_S, START_S + 100, 50);
-    world_walk(&world);
-    assert_exact(&world, is_changed);
-    world_release(&world);
+    finish_exact(&world, is_changed);
 }
 
 /* --- given keys --- */
@@ -271,8 +239,7 @@ static void given_keys_are_read_in_chunks_below_the_limit_of_a_url(void **state)
     (void)state;
     struct world world;
     struct str keys[500];
-    world_init(&world);
-    fake_table_fill(&world.table, 600, START_S);
+    world_init_filled(&world, 600);
     world.table.refuses_behind = 8190;
     world.task.page_size = 1000;
     ask_given(&world, keys, 500);
@@ -292,8 +259,7 @@ static void a_long_filter_makes_the_chunks_smaller(void **state)
     struct world world;
     struct str keys[400];
     char filter[4000] = "sys_id!=";
-    world_init(&world);
-    fake_table_fill(&world.table, 400, START_S);
+    world_init_filled(&world, 400);
     memset(filter + 8, 'x', sizeof(filter) - 9);
     filter[sizeof(filter) - 1] = '\0';
     world.task.filter = filter;
@@ -312,15 +278,12 @@ static void a_filter_too_long_for_any_url_is_an_error(void **state)
     struct world world;
     struct str keys[4];
     char filter[9000];
-    world_init(&world);
-    fake_table_fill(&world.table, 4, START_S);
+    world_init_filled(&world, 4);
     memset(filter, 'x', sizeof(filter) - 1);
     filter[sizeof(filter) - 1] = '\0';
     world.task.filter = filter;
     ask_given(&world, keys, 4);
-    world_walk(&world);
-    assert_fails(&world, ERROR_LIMIT, "URL");
-    world_release(&world);
+    finish_failed(&world, ERROR_LIMIT, "URL");
 }
 
 static void given_rows_that_are_hidden_are_counted(void **state)
@@ -328,8 +291,7 @@ static void given_rows_that_are_hidden_are_counted(void **state)
     (void)state;
     struct world world;
     struct str keys[20];
-    world_init(&world);
-    fake_table_fill(&world.table, 20, START_S);
+    world_init_filled(&world, 20);
     world.table.rows[3].hidden = true;
     world.table.rows[4].deleted = true;
     ask_given(&world, keys, 20);
@@ -344,13 +306,10 @@ static void a_row_that_was_not_given_is_noticed(void **state)
     (void)state;
     struct world world;
     struct str keys[3];
-    world_init(&world);
-    fake_table_fill(&world.table, 20, START_S);
+    world_init_filled(&world, 20);
     ask_given(&world, keys, 3);
     world.table.drops = "sys_idIN";
-    world_walk(&world);
-    assert_fails(&world, ERROR_DATA, "not asked for");
-    world_release(&world);
+    finish_failed(&world, ERROR_DATA, "not asked for");
 }
 
 static void no_given_keys_need_no_request(void **state)

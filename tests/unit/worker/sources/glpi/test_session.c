@@ -1,4 +1,4 @@
-#include "glpi_fixture.h"
+#include "desk_fixture.h"
 #include "worker/sources/glpi/session.h"
 
 /* Logging in, the zone of GLPI's times, and sessions that end too early. */
@@ -126,8 +126,7 @@ static void a_session_that_ends_is_opened_again_once(void **state)
     (void)state;
     for (size_t at = 6; at <= 9; at++) {
         struct desk desk;
-        desk_init(&desk);
-        desk_fill(&desk, 60);
+        desk_init_filled(&desk, 60);
         desk.task.page_size = 20;
         desk.glpi.expire_at[0] = at;
         desk_walk(&desk, &desk.partition);
@@ -142,13 +141,11 @@ static void a_second_end_of_the_session_ends_the_run(void **state)
 {
     (void)state;
     struct desk desk;
-    desk_init(&desk);
-    desk_fill(&desk, 60);
+    desk_init_filled(&desk, 60);
     desk.task.page_size = 20;
     desk.glpi.expire_at[0] = 7;
     desk.glpi.expire_at[1] = 13;
-    desk_walk(&desk, &desk.partition);
-    assert_fails(&desk, ERROR_TRANSIENT, "second time");
+    walk_must_fail(&desk, ERROR_TRANSIENT, "second time");
     assert_int_equal(401, desk.err.http_status); /* it answered: not out of reach */
     assert_int_equal(2, desk.glpi.n_logins);
     desk_release(&desk);
@@ -165,13 +162,11 @@ static void a_new_session_must_show_what_the_old_one_showed(void **state)
 {
     (void)state;
     struct desk desk;
-    desk_init(&desk);
-    desk_fill(&desk, 60);
+    desk_init_filled(&desk, 60);
     desk.task.page_size = 20;
     desk.glpi.before = lose_an_entity;
     desk.glpi.expire_at[0] = 7;
-    desk_walk(&desk, &desk.partition);
-    assert_fails(&desk, ERROR_TRANSIENT, "entities");
+    walk_must_fail(&desk, ERROR_TRANSIENT, "entities");
     assert_int_equal(1, desk.glpi.n_kills); /* the new one, which is not used */
     desk_release(&desk);
 }
@@ -262,17 +257,14 @@ static void a_failed_new_login_fails_everybody_who_sends(void **state)
 {
     (void)state;
     struct desk desk;
-    desk_init(&desk);
-    desk_fill(&desk, 60);
+    desk_init_filled(&desk, 60);
     desk_must_open(&desk);
     desk.glpi.expire_at[0] = desk.glpi.n_requests + 1;
     desk.glpi.refuses_login = true;
-    desk_walk(&desk, &desk.partition);
-    assert_fails(&desk, ERROR_DENIED, "user_token");
+    walk_must_fail(&desk, ERROR_DENIED, "user_token");
     size_t before = desk.glpi.n_requests;
     error_clear(&desk.err);
-    desk_walk(&desk, &desk.partition);
-    assert_fails(&desk, ERROR_DENIED, "user_token");
+    walk_must_fail(&desk, ERROR_DENIED, "user_token");
     assert_int_equal(before, desk.glpi.n_requests); /* no login in a loop */
     desk_release(&desk);
 }
@@ -313,8 +305,7 @@ static void check_names_columns_that_a_version_lacks_without_a_warning(void **st
     };
     struct desk desk;
     struct findings findings;
-    desk_init(&desk);
-    desk_fill(&desk, 3);
+    desk_init_filled(&desk, 3);
     desk.glpi.now_s = clock_wall_us() / US_PER_S;
     desk.task.fields = FIELDS;
     desk.task.n_fields = ARRAY_SIZE(FIELDS);
@@ -334,8 +325,7 @@ static void check_says_what_is_in_the_way(void **state)
     (void)state;
     struct desk desk;
     struct findings findings;
-    desk_init(&desk);
-    desk_fill(&desk, 3);
+    desk_init_filled(&desk, 3);
     desk.glpi.no_right_to_log = true;
     run_check(&desk, &findings);
     assert_non_null(strstr(findings.text, "may not read Log"));

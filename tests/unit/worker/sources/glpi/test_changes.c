@@ -1,5 +1,5 @@
 #include "common/base/instant.h"
-#include "glpi_fixture.h"
+#include "desk_fixture.h"
 #include "worker/sources/glpi/session.h"
 
 /* Increments, windows and the log feed over lists that move while they are read. */
@@ -30,8 +30,7 @@ static void every_page_size_brings_every_change_of_both_lists(void **state)
     for (int64_t size = 1; size <= 32; size++) {
         for (int64_t from = 0; from <= 30; from += 7) {
             struct desk desk;
-            desk_init(&desk);
-            desk_fill(&desk, 30);
+            desk_init_filled(&desk, 30);
             for (size_t i = 0; i < 30; i += 4) {
                 desk.glpi.tickets.items[i].is_trash = true;
             }
@@ -68,8 +67,7 @@ static void changes_survive_rows_that_move_and_leave(void **state)
     for (touched = 0; touched < 30; touched += 5) {
         for (trashed = 0; trashed < 30; trashed += 5) {
             struct desk desk;
-            desk_init(&desk);
-            desk_fill(&desk, 300);
+            desk_init_filled(&desk, 300);
             desk.task.page_size = 20;
             desk.glpi.before = let_the_list_move;
             struct partition partition = changes_since(START_S + 20);
@@ -93,8 +91,7 @@ static void seconds_that_many_share_come_whole_in_any_order(void **state)
     for (size_t c = 0; c < ARRAY_SIZE(CLUSTERS); c++) {
         for (size_t at = 0; at <= 40; at += 8) {
             struct desk desk;
-            desk_init(&desk);
-            desk_fill(&desk, 120);
+            desk_init_filled(&desk, 120);
             for (size_t i = at; i < at + CLUSTERS[c]; i++) {
                 desk.glpi.tickets.items[i].changed_s = START_S + (int64_t)at;
             }
@@ -112,8 +109,7 @@ static void rows_without_a_stamp_end_the_changes(void **state)
 {
     (void)state;
     struct desk desk;
-    desk_init(&desk);
-    desk_fill(&desk, 60);
+    desk_init_filled(&desk, 60);
     for (size_t i = 0; i < 60; i += 2) {
         desk.glpi.tickets.items[i].changed_s = 0;
     }
@@ -194,8 +190,7 @@ static void windows_open_at_an_end_are_read_too(void **state)
 {
     (void)state;
     struct desk desk;
-    desk_init(&desk);
-    desk_fill(&desk, 50);
+    desk_init_filled(&desk, 50);
     struct partition partition = {
         .kind = WALK_WINDOW, .from_us = (START_S + 40) * US_PER_S, .to_us = INT64_MAX};
     desk_walk(&desk, &partition);
@@ -243,8 +238,7 @@ static void records_that_only_the_log_names_are_read_by_id(void **state)
     (void)state;
     static const struct str KEYS[] = {{"3", 1}, {"5", 1}, {"29", 2}, {"30", 2}, {"99", 2}};
     struct desk desk;
-    desk_init(&desk);
-    desk_fill(&desk, 30);
+    desk_init_filled(&desk, 30);
     desk.glpi.tickets.items[4].is_hidden = true; /* 5 */
     struct partition partition = changes_since(START_S + 25);
     partition.keys = KEYS;

@@ -1,7 +1,7 @@
 #include <sys/stat.h>
 
-#include "azure_fixture.h"
 #include "common/io/json.h"
+#include "organisation_fixture.h"
 #include "worker/sources/azure_devops/page.h"
 
 /* Bytes to cells: identities, missing and unmapped fields, keys, whole documents. */

@@ -1,5 +1,5 @@
 #include "common/base/instant.h"
-#include "glpi_fixture.h"
+#include "desk_fixture.h"
 
 /* What a run reads, the watermark it leaves, and what it says about deletions. */
 
@@ -26,8 +26,7 @@ static void the_first_run_reads_both_lists(void **state)
 {
     (void)state;
     struct desk desk;
-    desk_init(&desk);
-    desk_fill(&desk, 50);
+    desk_init_filled(&desk, 50);
     fake_list_add(&desk.glpi.tickets, 51, START_S + 1000)->is_trash = true;
     desk_must_plan(&desk);
     assert_int_equal(WALK_ALL, desk.plan.kind);
@@ -182,7 +181,8 @@ static void lost_entities_hold_deletions_until_they_are_let_go(void **state)
     open_again(&desk);
     desk.glpi.entities = "0,2,6,9";
     desk_must_open(&desk);
-    /* an increment goes on, deletes no records of parents out of sight, and does not forget the loss
+    /* an increment goes on, deletes no records of parents out of sight, and does not forget the
+     * loss
      */
     desk_must_plan(&desk);
     assert_int_equal(WALK_CHANGES, desk.plan.kind);
@@ -257,8 +257,7 @@ static void late_parents_add_to_the_changes_of_their_children(void **state)
 {
     (void)state;
     struct desk desk;
-    desk_init(&desk);
-    desk_fill(&desk, 3);
+    desk_init_filled(&desk, 3);
     for (int64_t i = 1; i <= 9; i++) {
         fake_list_add(&desk.glpi.children, i, START_S - 100000 * i)->parent = i % 3 + 1;
     }
