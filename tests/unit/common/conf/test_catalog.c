@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "common/conf/catalog.h"
+#include "tests/unit/common/conf/catalog_faults.h"
 #include "tests/unit/common/conf/conf_files.h"
 
 static const struct column *find_column(const struct task_def *task, const char *name)
@@ -215,10 +216,7 @@ static void a_folder_is_read_in_name_order(void **state)
 #define TYPE "source_type: servicenow\n"
 #define NEW  TYPE "tasks: {x: {load: incidents, key: [sys_id], "
 
-static const struct {
-    const char *yaml;
-    const char *fault;
-} cases[] = {
+static const struct catalog_fault cases[] = {
     {"tasks: {}\n", "lacks the key \"source_type\""},
     {"source_type: jira\n", "source_type is \"jira\"; write one of: servicenow, glpi"},
     {TYPE "task: {}\n", ":2: unknown key \"task\" in the file; did you mean \"tasks\"?"},
@@ -269,23 +267,7 @@ static const struct {
 static void every_fault_names_its_place(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        CLEANUP(conf_files_release) struct conf_files files;
-        CLEANUP(buf_release) struct buf faults;
-        struct catalog catalog;
-        struct error err = ERROR_INIT;
-        conf_files_init(&files);
-        buf_init(&faults, 100000);
-        const char *const paths[] = {conf_files_write(&files, "more.yaml", cases[i].yaml)};
-        if (catalog_load(&catalog, paths, 1, &faults, &err)) {
-            fail_msg("accepted: %s", cases[i].yaml);
-        }
-        assert_int_equal(err.code, ERROR_CONFIG);
-        if (strstr(faults.ptr, cases[i].fault) == NULL ||
-            strstr(faults.ptr, "more.yaml:") == NULL) {
-            fail_msg("of %s said: %s", cases[i].yaml, faults.ptr);
-        }
-    }
+    assert_faults_are_named(cases, ARRAY_SIZE(cases));
 }
 
 static void several_faults_are_joined_in_one_message(void **state)

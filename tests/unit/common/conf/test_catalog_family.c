@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "common/conf/catalog.h"
+#include "tests/unit/common/conf/catalog_faults.h"
 #include "tests/unit/common/conf/conf_files.h"
 
 /* Children before their parents, a derived task before its origin: all that tasks may say of each
@@ -210,10 +211,7 @@ static void columns_of_the_engine_are_no_fields(void **state)
 #define PAIR          "  r: {load: d, key: [id, rev], fields: {id: bigint, rev: integer, s: text}}\n"
 #define CHILD(parent) "  c: {load: d, key: [id], fields: {id: bigint, p_id: bigint}, " parent "}\n"
 
-static const struct {
-    const char *yaml;
-    const char *fault;
-} cases[] = {
+static const struct catalog_fault cases[] = {
     /* parents */
     {DESK PARENT CHILD("parent: p"), "tasks.c.parent must be a mapping"},
     {DESK PARENT CHILD("parent: {task: p}"), "more.yaml:5: tasks.c.parent lacks the key \"field\""},
@@ -308,23 +306,7 @@ static const struct {
 static void every_fault_names_its_place(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        CLEANUP(conf_files_release) struct conf_files files;
-        CLEANUP(buf_release) struct buf faults;
-        struct catalog catalog;
-        struct error err = ERROR_INIT;
-        conf_files_init(&files);
-        buf_init(&faults, 100000);
-        const char *const paths[] = {conf_files_write(&files, "more.yaml", cases[i].yaml)};
-        if (catalog_load(&catalog, paths, 1, &faults, &err)) {
-            fail_msg("accepted: %s", cases[i].yaml);
-        }
-        assert_int_equal(err.code, ERROR_CONFIG);
-        if (strstr(faults.ptr, cases[i].fault) == NULL ||
-            strstr(faults.ptr, "more.yaml:") == NULL) {
-            fail_msg("of %s said: %s", cases[i].yaml, faults.ptr);
-        }
-    }
+    assert_faults_are_named(cases, ARRAY_SIZE(cases));
 }
 
 /* A type is given once; later files cannot make a text of a person. */

@@ -148,85 +148,81 @@ static const struct fault_case cases[] = {
     {"api: {cors: {origins: [\"*\"]}}\n", "api.cors.origins holds \"*\""},
 };
 
+/* A configuration that is refused, and what was said of it. */
+struct refusal {
+    struct conf_files files;
+    struct buf faults;
+    struct error err;
+};
+
+static void refusal_init(struct refusal *refusal, const char *yaml)
+{
+    struct config config = {.path = NULL};
+    error_clear(&refusal->err);
+    conf_files_init(&refusal->files);
+    buf_init(&refusal->faults, 100000);
+    const char *path = conf_files_write(&refusal->files, "foz.yaml", yaml);
+    if (config_load(&config, path, &refusal->faults, &refusal->err)) {
+        fail_msg("accepted: %s", yaml);
+    }
+    assert_null(config.path); /* untouched */
+}
+
+static void refusal_release(struct refusal *refusal)
+{
+    buf_release(&refusal->faults);
+    conf_files_release(&refusal->files);
+}
+
 static void every_fault_names_its_line_and_the_cure(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        CLEANUP(conf_files_release) struct conf_files files;
-        CLEANUP(buf_release) struct buf faults;
-        struct config config = {.path = NULL};
-        struct error err = ERROR_INIT;
-        conf_files_init(&files);
-        buf_init(&faults, 100000);
-        const char *path = conf_files_write(&files, "foz.yaml", cases[i].yaml);
-        if (config_load(&config, path, &faults, &err)) {
-            fail_msg("accepted: %s", cases[i].yaml);
+        CLEANUP(refusal_release) struct refusal refusal;
+        refusal_init(&refusal, cases[i].yaml);
+        assert_int_equal(refusal.err.code, ERROR_CONFIG);
+        if (strstr(refusal.faults.ptr, cases[i].fault) == NULL) {
+            fail_msg("of %s said: %s", cases[i].yaml, refusal.faults.ptr);
         }
-        assert_int_equal(err.code, ERROR_CONFIG);
-        if (strstr(faults.ptr, cases[i].fault) == NULL) {
-            fail_msg("of %s said: %s", cases[i].yaml, faults.ptr);
-        }
-        assert_null(config.path); /* untouched */
     }
 }
 
 static void all_faults_are_found_in_one_pass(void **state)
 {
     (void)state;
-    CLEANUP(conf_files_release) struct conf_files files;
-    CLEANUP(buf_release) struct buf faults;
-    struct config config;
-    struct error err = ERROR_INIT;
-    conf_files_init(&files);
-    buf_init(&faults, 100000);
-    const char *path = conf_files_write(&files, "foz.yaml",
-                                        GOOD "    tasks: {incidnt: {}}\n"
-                                             "worker: {parallel: 0, parallell: 1}\n"
-                                             "loads: {x: {}}\n");
-    assert_false(config_load(&config, path, &faults, &err));
-    assert_non_null(strstr(err.msg, "has 4 faults"));
-    assert_non_null(strstr(faults.ptr, "foz.yaml:7: worker.parallel is"));
-    assert_non_null(strstr(faults.ptr, "foz.yaml:7: unknown key \"parallell\""));
-    assert_non_null(strstr(faults.ptr, "foz.yaml:8: loads.x"));
-    assert_non_null(strstr(faults.ptr, "foz.yaml:6: sources.snow.tasks.incidnt"));
+    CLEANUP(refusal_release) struct refusal refusal;
+    refusal_init(&refusal, GOOD "    tasks: {incidnt: {}}\n"
+                                "worker: {parallel: 0, parallell: 1}\n"
+                                "loads: {x: {}}\n");
+    assert_non_null(strstr(refusal.err.msg, "has 4 faults"));
+    assert_non_null(strstr(refusal.faults.ptr, "foz.yaml:7: worker.parallel is"));
+    assert_non_null(strstr(refusal.faults.ptr, "foz.yaml:7: unknown key \"parallell\""));
+    assert_non_null(strstr(refusal.faults.ptr, "foz.yaml:8: loads.x"));
+    assert_non_null(strstr(refusal.faults.ptr, "foz.yaml:6: sources.snow.tasks.incidnt"));
 }
 
 static void no_fault_repeats_a_secret(void **state)
 {
     (void)state;
-    CLEANUP(conf_files_release) struct conf_files files;
-    CLEANUP(buf_release) struct buf faults;
-    struct config config;
-    struct error err = ERROR_INIT;
-    conf_files_init(&files);
-    buf_init(&faults, 100000);
-    const char *path = conf_files_write(&files, "foz.yaml",
-                                        "database: {url: hunter2}\n"
-                                        "sources:\n"
-                                        "  a: {type: servicenow, url: 'https://u:hunter2@x', auth: "
-                                        "{method: api_key, key: hunter2}}\n"
-                                        "  b: {type: glpi, url: 'https://x?t=hunter2', auth: "
-                                        "{method: basic, password: [hunter2]}}\n"
-                                        "api: {auth: {jwt: {hs256_secret: hunter2}}}\n");
-    assert_false(config_load(&config, path, &faults, &err));
-    assert_null(strstr(faults.ptr, "hunter2"));
-    assert_null(strstr(err.msg, "hunter2"));
+    CLEANUP(refusal_release) struct refusal refusal;
+    refusal_init(&refusal, "database: {url: hunter2}\n"
+                           "sources:\n"
+                           "  a: {type: servicenow, url: 'https://u:hunter2@x', auth: "
+                           "{method: api_key, key: hunter2}}\n"
+                           "  b: {type: glpi, url: 'https://x?t=hunter2', auth: "
+                           "{method: basic, password: [hunter2]}}\n"
+                           "api: {auth: {jwt: {hs256_secret: hunter2}}}\n");
+    assert_null(strstr(refusal.faults.ptr, "hunter2"));
+    assert_null(strstr(refusal.err.msg, "hunter2"));
 }
 
 static void a_hostile_value_stays_on_its_line(void **state)
 {
     (void)state;
-    CLEANUP(conf_files_release) struct conf_files files;
-    CLEANUP(buf_release) struct buf faults;
-    struct config config;
-    struct error err = ERROR_INIT;
-    conf_files_init(&files);
-    buf_init(&faults, 100000);
-    const char *path =
-        conf_files_write(&files, "foz.yaml", "log: {level: \"a\\nb\\e[31m\"}\n\"k\\n\": 1\n");
-    assert_false(config_load(&config, path, &faults, &err));
-    assert_non_null(strstr(faults.ptr, "log.level is \"a?b?[31m\""));
-    assert_non_null(strstr(faults.ptr, "unknown key \"k?\""));
+    CLEANUP(refusal_release) struct refusal refusal;
+    refusal_init(&refusal, "log: {level: \"a\\nb\\e[31m\"}\n\"k\\n\": 1\n");
+    assert_non_null(strstr(refusal.faults.ptr, "log.level is \"a?b?[31m\""));
+    assert_non_null(strstr(refusal.faults.ptr, "unknown key \"k?\""));
 }
 
 static void a_missing_file_tells_the_three_ways_to_name_one(void **state)
@@ -244,20 +240,15 @@ static void a_missing_file_tells_the_three_ways_to_name_one(void **state)
 static void faulty_environment_variables_are_named(void **state)
 {
     (void)state;
-    CLEANUP(conf_files_release) struct conf_files files;
-    CLEANUP(buf_release) struct buf faults;
-    struct config config;
-    struct error err = ERROR_INIT;
-    conf_files_init(&files);
-    buf_init(&faults, 100000);
-    const char *path = conf_files_write(&files, "foz.yaml", "");
+    CLEANUP(refusal_release) struct refusal refusal;
     assert_int_equal(setenv("FOZ_LOG_LEVEL", "loud", 1), 0);
     assert_int_equal(setenv("FOZ_API_LISTEN", "nowhere", 1), 0);
-    assert_false(config_load(&config, path, &faults, &err));
+    refusal_init(&refusal, "");
     assert_int_equal(unsetenv("FOZ_LOG_LEVEL"), 0);
     assert_int_equal(unsetenv("FOZ_API_LISTEN"), 0);
-    assert_non_null(strstr(faults.ptr, "environment variable FOZ_LOG_LEVEL is \"loud\""));
-    assert_non_null(strstr(faults.ptr, "environment variable FOZ_API_LISTEN is \"nowhere\""));
+    assert_non_null(strstr(refusal.faults.ptr, "environment variable FOZ_LOG_LEVEL is \"loud\""));
+    assert_non_null(
+        strstr(refusal.faults.ptr, "environment variable FOZ_API_LISTEN is \"nowhere\""));
 }
 
 int main(void)
