@@ -58,6 +58,17 @@ static inline void organisation_init(struct organisation *org, const char *task)
     arena_init(&org->plan.arena, (size_t)1024 * 1024);
 }
 
+/* One that gives these answers to the requests that begin as they say. */
+static inline void organisation_init_with(struct organisation *org,
+                                          const char *task,
+                                          const struct fake_reply *replies,
+                                          size_t n)
+{
+    organisation_init(org, task);
+    org->azure.replies = replies;
+    org->azure.n_replies = n;
+}
+
 static inline void organisation_connect(struct organisation *org)
 {
     const struct http_seams seams = fake_azure_seams(&org->clock, &org->azure);
@@ -260,4 +271,15 @@ static inline const char *value_of(const struct organisation *org, size_t row, c
     }
     fail_msg("no column %s", column);
     return NULL;
+}
+
+/* A walk that notices what is wrong; the last of a test. */
+static inline void finish_failed(struct organisation *org,
+                                 const struct partition *partition,
+                                 enum error_code code,
+                                 const char *words)
+{
+    organisation_walk(org, partition);
+    assert_fails(org, code, words);
+    organisation_release(org);
 }

@@ -319,9 +319,7 @@ static void links_land_by_relation_and_both_ends(void **state)
 
     struct organisation org;
     (void)state;
-    organisation_init(&org, "work_item_link");
-    org.azure.replies = REPLIES;
-    org.azure.n_replies = ARRAY_SIZE(REPLIES);
+    organisation_init_with(&org, "work_item_link", REPLIES, ARRAY_SIZE(REPLIES));
     organisation_load(&org);
     assert_ended(&org);
     assert_int_equal(org.n_rows, 1);
@@ -343,9 +341,7 @@ static void given_links_are_those_asked_for_and_move_no_token(void **state)
 
     struct organisation org;
     (void)state;
-    organisation_init(&org, "work_item_link");
-    org.azure.replies = REPLIES;
-    org.azure.n_replies = ARRAY_SIZE(REPLIES);
+    organisation_init_with(&org, "work_item_link", REPLIES, ARRAY_SIZE(REPLIES));
     organisation_walk_given(&org, KEYS, ARRAY_SIZE(KEYS));
     assert_ended(&org);
     assert_int_equal(org.n_rows, 1);

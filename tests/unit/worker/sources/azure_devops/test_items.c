@@ -131,12 +131,8 @@ static void census_refuses_ids_out_of_order(void **state)
 
     struct organisation org;
     (void)state;
-    organisation_init(&org, "work_item");
-    org.azure.replies = REPLIES;
-    org.azure.n_replies = ARRAY_SIZE(REPLIES);
-    organisation_walk(&org, &CENSUS);
-    assert_fails(&org, ERROR_DATA, "out of order");
-    organisation_release(&org);
+    organisation_init_with(&org, "work_item", REPLIES, ARRAY_SIZE(REPLIES));
+    finish_failed(&org, &CENSUS, ERROR_DATA, "out of order");
 }
 
 static void census_goes_without_a_bin_that_is_too_full(void **state)
@@ -165,12 +161,8 @@ static void census_that_may_not_read_a_bin_is_an_error(void **state)
 
     struct organisation org;
     (void)state;
-    organisation_init(&org, "work_item");
-    org.azure.replies = REPLIES;
-    org.azure.n_replies = ARRAY_SIZE(REPLIES);
-    organisation_walk(&org, &CENSUS);
-    assert_fails(&org, ERROR_DENIED, "recycle bin of project One");
-    organisation_release(&org);
+    organisation_init_with(&org, "work_item", REPLIES, ARRAY_SIZE(REPLIES));
+    finish_failed(&org, &CENSUS, ERROR_DENIED, "recycle bin of project One");
 }
 
 static void given_items_are_those_that_exist(void **state)
@@ -232,9 +224,7 @@ static void given_items_that_were_not_asked_for_are_refused(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(BODIES); i++) {
         const struct fake_reply reply = {"POST /_apis/wit/workitemsbatch", 0, NULL, BODIES[i]};
         struct organisation org;
-        organisation_init(&org, "work_item");
-        org.azure.replies = &reply;
-        org.azure.n_replies = 1;
+        organisation_init_with(&org, "work_item", &reply, 1);
         organisation_walk_given(&org, KEYS, 1);
         assert_fails(&org, ERROR_DATA, WORDS[i]);
         organisation_release(&org);
@@ -251,9 +241,7 @@ static void given_revisions_are_read_one_by_one(void **state)
 
     struct organisation org;
     (void)state;
-    organisation_init(&org, "work_item_revision");
-    org.azure.replies = REPLIES;
-    org.azure.n_replies = ARRAY_SIZE(REPLIES);
+    organisation_init_with(&org, "work_item_revision", REPLIES, ARRAY_SIZE(REPLIES));
     organisation_walk_given(&org, KEYS, ARRAY_SIZE(KEYS));
     assert_ended(&org);
     assert_int_equal(org.n_rows, 1);

@@ -75,9 +75,7 @@ static void answers_that_are_no_data_say_who_must_act(void **state)
         const struct fake_reply reply = {"GET /_apis/x", c->status, c->headers, c->body};
         struct organisation org;
         struct buf url CLEANUP(buf_release);
-        organisation_init(&org, "project");
-        org.azure.replies = &reply;
-        org.azure.n_replies = 1;
+        organisation_init_with(&org, "project", &reply, 1);
         org.azure.has_no_type = true;
         organisation_connect(&org);
         buf_init(&url, ADO_URL_BYTES_MAX);
@@ -102,9 +100,7 @@ static void documents_behind_a_byte_order_mark_are_read(void **state)
     struct organisation org;
     struct buf url CLEANUP(buf_release);
     (void)state;
-    organisation_init(&org, "project");
-    org.azure.replies = &REPLY;
-    org.azure.n_replies = 1;
+    organisation_init_with(&org, "project", &REPLY, 1);
     organisation_connect(&org);
     buf_init(&url, ADO_URL_BYTES_MAX);
     buf_add_c(&url, "/_apis/x");
@@ -122,9 +118,7 @@ static void refusals_without_a_time_silence_the_source(void **state)
     struct organisation org;
     struct buf url CLEANUP(buf_release);
     (void)state;
-    organisation_init(&org, "project");
-    org.azure.replies = &REPLY;
-    org.azure.n_replies = 1;
+    organisation_init_with(&org, "project", &REPLY, 1);
     org.config.retry.attempts = 3;
     organisation_connect(&org);
     buf_init(&url, ADO_URL_BYTES_MAX);

@@ -142,9 +142,7 @@ static void given_projects_are_asked_for_one_by_one(void **state)
 
     struct organisation org;
     (void)state;
-    organisation_init(&org, "project");
-    org.azure.replies = REPLIES;
-    org.azure.n_replies = ARRAY_SIZE(REPLIES);
+    organisation_init_with(&org, "project", REPLIES, ARRAY_SIZE(REPLIES));
     organisation_walk_given(&org, KEYS, ARRAY_SIZE(KEYS));
     assert_ended(&org);
     assert_int_equal(org.n_rows, 1);

@@ -339,6 +339,15 @@ static void collect(void *arg, struct str name)
     buf_addf(arg, "%.*s,", STR_ARG(name));
 }
 
+static enum servicenow_page
+read_names(const char *text, struct buf *names, int64_t *records, struct error *err)
+{
+    struct buf body CLEANUP(buf_release);
+    buf_init(&body, 4096);
+    buf_add_c(&body, text);
+    return servicenow_page_names(&body, collect, names, records, err);
+}
+
 static void names_are_those_of_the_first_record(void **state)
 {
     (void)state;
@@ -348,15 +357,11 @@ static void names_are_those_of_the_first_record(void **state)
     static const char *const NAMES[] = {"a,b,c,", "", ""};
     static const int64_t RECORDS[] = {2, 0, 1};
     for (size_t i = 0; i < ARRAY_SIZE(BODIES); i++) {
-        struct buf body CLEANUP(buf_release);
         struct buf names CLEANUP(buf_release);
         struct error err = ERROR_INIT;
         int64_t records = -1;
-        buf_init(&body, 4096);
         buf_init(&names, 4096);
-        buf_add_c(&body, BODIES[i]);
-        assert_int_equal(SERVICENOW_PAGE_GOOD,
-                         servicenow_page_names(&body, collect, &names, &records, &err));
+        assert_int_equal(SERVICENOW_PAGE_GOOD, read_names(BODIES[i], &names, &records, &err));
         assert_string_equal(NAMES[i], names.ptr);
         assert_int_equal(RECORDS[i], records);
     }
@@ -368,15 +373,11 @@ static void names_of_a_broken_answer_are_refused(void **state)
     static const char *const BODIES[] = {"", "{\"result\":[{\"a\":1}", "{\"result\":[1]}",
                                          "{\"result\":{}}", "{\"result\":[],\"error\":1}"};
     for (size_t i = 0; i < ARRAY_SIZE(BODIES); i++) {
-        struct buf body CLEANUP(buf_release);
         struct buf names CLEANUP(buf_release);
         struct error err = ERROR_INIT;
         int64_t records = -1;
-        buf_init(&body, 4096);
         buf_init(&names, 4096);
-        buf_add_c(&body, BODIES[i]);
-        assert_int_equal(SERVICENOW_PAGE_BROKEN,
-                         servicenow_page_names(&body, collect, &names, &records, &err));
+        assert_int_equal(SERVICENOW_PAGE_BROKEN, read_names(BODIES[i], &names, &records, &err));
         assert_true(error_is_set(&err));
     }
 }
