@@ -18,7 +18,7 @@ SUPPORT = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(SUPPORT))
 TAIL_LINES = 60
 JOBS = 3  # a file waits more than it computes: for backoff, timeouts, kill and restart
-LONG = ("faults", "refusals", "uci_log", "crash", "load_", "lies", "moving", "core")
+LONG = ("test_faults", "refusals", "uci_log", "crash", "test_load_", "lies", "moving", "test_core_")
 
 
 @dataclasses.dataclass
