@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "common/conf/catalog.h"
-#include "tests/unit/common/conf/catalog_faults.h"
+#include "tests/unit/common/conf/catalog_fixture.h"
 #include "tests/unit/common/conf/conf_files.h"
 
 static const struct column *find_column(const struct task_def *task, const char *name)
@@ -28,16 +28,6 @@ static const struct column *get_column(const struct task_def *task, const char *
     const struct column *column = find_column(task, name);
     assert(column != NULL);
     return column;
-}
-
-static void load_with(struct catalog *catalog, struct conf_files *files, const char *yaml)
-{
-    struct error err = ERROR_INIT;
-    conf_files_init(files);
-    const char *const paths[] = {conf_files_write(files, "more.yaml", yaml)};
-    if (!catalog_load(catalog, paths, 1, NULL, &err)) {
-        fail_msg("%s", err.msg);
-    }
 }
 
 static void the_shipped_catalog_has_the_agreed_tasks(void **state)

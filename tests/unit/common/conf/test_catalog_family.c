@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "common/conf/catalog.h"
-#include "tests/unit/common/conf/catalog_faults.h"
+#include "tests/unit/common/conf/catalog_fixture.h"
 #include "tests/unit/common/conf/conf_files.h"
 
 /* Children before their parents, a derived task before its origin: all that tasks may say of each
@@ -68,16 +68,6 @@
     "    parent: {task: t_parent, field: parents_id}\n"                                            \
     "    fields: {id: bigint, parents_id: bigint}\n"                                               \
     "  t_parent: {load: t-desk, key: [id], fields: {id: bigint}}\n"
-
-static void load_with(struct catalog *catalog, struct conf_files *files, const char *yaml)
-{
-    struct error err = ERROR_INIT;
-    conf_files_init(files);
-    const char *const paths[] = {conf_files_write(files, "more.yaml", yaml)};
-    if (!catalog_load(catalog, paths, 1, NULL, &err)) {
-        fail_msg("%s", err.msg);
-    }
-}
 
 /* A column by its index, "" for -1. */
 static const char *column_name(const struct task_def *task, int column)

@@ -9,6 +9,7 @@
 #include "fake_glpi.h"
 #include "tests/unit/worker/http/cmocka_all.h"
 #include "tests/unit/worker/sources/copy_stream.h"
+#include "tests/unit/worker/sources/task_of.h"
 #include "worker/sources/glpi/connector.h"
 #include "worker/sources/glpi/walk.h"
 
@@ -72,12 +73,7 @@ static inline struct task_def ticket_task(void)
                              .load = "tickets",
                              .table = "Ticket",
                              .page_size = 10,
-                             .fields = DESK_FIELDS,
-                             .n_fields = ARRAY_SIZE(DESK_FIELDS),
-                             .columns = DESK_COLUMNS,
-                             .n_columns = ARRAY_SIZE(DESK_COLUMNS),
-                             .key_columns = DESK_KEY,
-                             .n_key_columns = 1,
+                             TASK_OF(DESK_FIELDS, DESK_COLUMNS, DESK_KEY),
                              .version_column = 1,
                              .revision_column = -1,
                              .window_column = 2,

@@ -8,6 +8,7 @@
 #include "test_data.h"
 #include "tests/unit/worker/http/cmocka_all.h"
 #include "tests/unit/worker/sources/copy_stream.h"
+#include "tests/unit/worker/sources/task_of.h"
 #include "worker/sources/glpi/filter.h"
 #include "worker/sources/glpi/page.h"
 
@@ -31,12 +32,7 @@ static const struct task_def TASK = {.name = "t",
                                      .load = "l",
                                      .table = "T",
                                      .filter = NULL,
-                                     .fields = FIELDS,
-                                     .n_fields = ARRAY_SIZE(FIELDS),
-                                     .columns = COLUMNS,
-                                     .n_columns = ARRAY_SIZE(COLUMNS),
-                                     .key_columns = KEY,
-                                     .n_key_columns = 1,
+                                     TASK_OF(FIELDS, COLUMNS, KEY),
                                      .version_column = 3,
                                      .revision_column = -1,
                                      .window_column = -1};

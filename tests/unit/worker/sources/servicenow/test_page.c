@@ -3,6 +3,7 @@
 
 #include "tests/unit/worker/http/cmocka_all.h"
 #include "tests/unit/worker/sources/copy_stream.h"
+#include "tests/unit/worker/sources/task_of.h"
 #include "worker/sources/servicenow/page.h"
 
 static const struct field FIELDS[] = {
@@ -21,12 +22,7 @@ static const size_t KEY[] = {0};
 static const struct task_def TASK = {
     .name = "t",
     .table = "u_t",
-    .fields = FIELDS,
-    .n_fields = ARRAY_SIZE(FIELDS),
-    .columns = COLUMNS,
-    .n_columns = ARRAY_SIZE(COLUMNS),
-    .key_columns = KEY,
-    .n_key_columns = 1,
+    TASK_OF(FIELDS, COLUMNS, KEY),
     .version_column = -1,
     .revision_column = -1,
     .window_column = -1,

@@ -9,6 +9,7 @@
 #include "fake_table.h"
 #include "tests/unit/worker/http/cmocka_all.h"
 #include "tests/unit/worker/sources/copy_stream.h"
+#include "tests/unit/worker/sources/task_of.h"
 #include "worker/sources/servicenow/walk.h"
 
 /* One walk over a fake table on a fake clock, and what came of it. */
@@ -58,12 +59,7 @@ static inline void world_init(struct world *world)
                  .load = "incidents",
                  .table = "incident",
                  .page_size = 10,
-                 .fields = WORLD_FIELDS,
-                 .n_fields = ARRAY_SIZE(WORLD_FIELDS),
-                 .columns = WORLD_COLUMNS,
-                 .n_columns = ARRAY_SIZE(WORLD_COLUMNS),
-                 .key_columns = WORLD_KEY,
-                 .n_key_columns = 1,
+                 TASK_OF(WORLD_FIELDS, WORLD_COLUMNS, WORLD_KEY),
                  .version_column = 1,
                  .revision_column = -1,
                  .window_column = 2},

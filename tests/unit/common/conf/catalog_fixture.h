@@ -5,7 +5,18 @@
 #include "common/conf/catalog.h"
 #include "tests/unit/common/conf/conf_files.h"
 
-/* Files that the catalog must refuse, each with what it must say. cmocka.h comes before. */
+/* The shipped catalog with a file more: what it makes of it, or what it says when it refuses it.
+ * cmocka.h comes before. */
+
+static inline void load_with(struct catalog *catalog, struct conf_files *files, const char *yaml)
+{
+    struct error err = ERROR_INIT;
+    conf_files_init(files);
+    const char *const paths[] = {conf_files_write(files, "more.yaml", yaml)};
+    if (!catalog_load(catalog, paths, 1, NULL, &err)) {
+        fail_msg("%s", err.msg);
+    }
+}
 
 struct catalog_fault {
     const char *yaml;
