@@ -19,37 +19,56 @@ static void assert_name(const char *type, const char *field, bool full, const ch
     arena_release(&arena);
 }
 
+struct naming {
+    const char *type;
+    const char *field;
+    const char *column;
+};
+
+static void assert_names(const struct naming *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        assert_name(names[i].type, names[i].field, false, names[i].column);
+    }
+}
+
 static void servicenow_names_stay(void **state)
 {
     (void)state;
-    assert_name("servicenow", "sys_id", false, "sys_id");
-    assert_name("servicenow", "caller_id.email", false, "caller_id_email");
-    assert_name("servicenow", "u_Site", false, "u_site");
-    assert_name("servicenow", "u-x", false, "u_x");
+    static const struct naming names[] = {
+        {"servicenow", "sys_id", "sys_id"},
+        {"servicenow", "caller_id.email", "caller_id_email"},
+        {"servicenow", "u_Site", "u_site"},
+        {"servicenow", "u-x", "u_x"},
+    };
+    assert_names(names, ARRAY_SIZE(names));
 }
 
 static void names_of_ours_get_a_prefix(void **state)
 {
     (void)state;
-    assert_name("servicenow", "source", false, "sn_source");
-    assert_name("servicenow", "etl_id", false, "sn_etl_id");
-    assert_name("glpi", "source", false, "glpi_source");
-    assert_name("azure_devops", "Custom.Source", false, "ado_source");
-    assert_name("servicenow", "sources", false, "sources");
-    assert_name("servicenow", "etl", false, "etl");
+    static const struct naming names[] = {
+        {"servicenow", "source", "sn_source"}, {"servicenow", "etl_id", "sn_etl_id"},
+        {"glpi", "source", "glpi_source"},     {"azure_devops", "Custom.Source", "ado_source"},
+        {"servicenow", "sources", "sources"},  {"servicenow", "etl", "etl"},
+    };
+    assert_names(names, ARRAY_SIZE(names));
 }
 
 static void azure_names_lose_their_namespace(void **state)
 {
     (void)state;
-    assert_name("azure_devops", "System.ChangedDate", false, "changed_date");
-    assert_name("azure_devops", "Microsoft.VSTS.Common.Priority", false, "priority");
-    assert_name("azure_devops", "System.Id", false, "id");
-    assert_name("azure_devops", "System.IterationID", false, "iteration_id");
-    assert_name("azure_devops", "Custom.HTTPStatusCode", false, "http_status_code");
-    assert_name("azure_devops", "System.AreaLevel1", false, "area_level1");
-    assert_name("azure_devops", "Title", false, "title");
-    assert_name("azure_devops", "Custom.", false, "custom_");
+    static const struct naming names[] = {
+        {"azure_devops", "System.ChangedDate", "changed_date"},
+        {"azure_devops", "Microsoft.VSTS.Common.Priority", "priority"},
+        {"azure_devops", "System.Id", "id"},
+        {"azure_devops", "System.IterationID", "iteration_id"},
+        {"azure_devops", "Custom.HTTPStatusCode", "http_status_code"},
+        {"azure_devops", "System.AreaLevel1", "area_level1"},
+        {"azure_devops", "Title", "title"},
+        {"azure_devops", "Custom.", "custom_"},
+    };
+    assert_names(names, ARRAY_SIZE(names));
 }
 
 /* What a feed of work items is asked for, and where it lands. */
