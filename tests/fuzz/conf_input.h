@@ -3,21 +3,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "tests/fuzz/claim.h"
 
 /*
  * The fuzzers' input as a file in memory: readers of configuration and catalog take paths.
  */
-
-#define CLAIM(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            (void)fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #condition);          \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 static inline const char *conf_input(const uint8_t *data, size_t size)
 {

@@ -1,12 +1,11 @@
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/alloc.h"
-#include "tests/unit/worker/sources/copy_stream.h"
+#include "tests/fuzz/claim.h"
+#include "tests/fuzz/claim_copy.h"
+#include "tests/unit/worker/sources/task_of.h"
 #include "worker/sources/azure_devops/judge.h"
 #include "worker/sources/azure_devops/page.h"
-#include "worker/transform/row.h"
 
 /*
  * Any bytes as an answer of Azure DevOps: as a page of work items, as one record, as a list of ids
@@ -15,14 +14,6 @@
  */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CLAIM(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            (void)fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #condition);          \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 enum { INPUT_BYTES_MAX = 1 << 16, BATCH_BYTES_MAX = 1 << 20 };
 
@@ -54,39 +45,13 @@ static const struct task_def TASK = {
     .source_type = "azure_devops",
     .load = "l",
     .table = "work_item_revision",
-    .fields = FIELDS,
-    .n_fields = ARRAY_SIZE(FIELDS),
-    .columns = COLUMNS,
-    .n_columns = ARRAY_SIZE(COLUMNS),
-    .key_columns = KEY,
-    .n_key_columns = 2,
+    TASK_OF(FIELDS, COLUMNS, KEY),
     .version_column = 5,
     .revision_column = -1,
     .window_column = -1,
     .created_column = -1,
     .parent_column = -1,
 };
-
-/* Bytes of a value in binary COPY, -1 = any. In the order of enum column_type. */
-static const int WIDTHS[] = {
-    [COLUMN_TEXT] = -1,    [COLUMN_INTEGER] = 4,   [COLUMN_BIGINT] = 8,
-    [COLUMN_NUMERIC] = -1, [COLUMN_BOOLEAN] = 1,   [COLUMN_TIMESTAMPTZ] = 8,
-    [COLUMN_DATE] = 4,     [COLUMN_INTERVAL] = 16, [COLUMN_JSONB] = -1,
-};
-
-static void claim_row(const struct copy_tuple *tuple)
-{
-    CLAIM(tuple->n_fields == (int)TASK.n_columns + 2);
-    CLAIM(tuple->fields[0].len == 4);
-    for (size_t i = 0; i < TASK.n_columns; i++) {
-        struct str value = tuple->fields[i];
-        int width = WIDTHS[COLUMNS[i].type];
-        CLAIM(value.ptr == NULL || width < 0 || value.len == (size_t)width);
-        bool is_text = COLUMNS[i].type == COLUMN_TEXT;
-        CLAIM(!is_text || value.ptr == NULL ||
-              (str_is_utf8(value) && memchr(value.ptr, '\0', value.len) == NULL));
-    }
-}
 
 /* The rest is one JSON object whatever its fields were. */
 static void claim_rest(struct str value)
@@ -117,30 +82,6 @@ static bool take(void *arg, const struct ado_record *record, struct error *err)
     return row_batch_add(taking->batch, record->cells, STR_NONE, err);
 }
 
-static int64_t claim_stream(const struct buf *bytes, bool are_rows)
-{
-    struct copy_stream stream;
-    struct copy_tuple tuple;
-    int64_t n = 0;
-    copy_stream_init(&stream, buf_str(bytes));
-    while (copy_stream_next(&stream, &tuple)) {
-        if (are_rows) {
-            claim_row(&tuple);
-        }
-        n++;
-    }
-    CLAIM(!stream.is_broken);
-    return n;
-}
-
-static void claim_batch(struct row_batch *batch, size_t n)
-{
-    row_batch_finish(batch);
-    CLAIM(claim_stream(&batch->rows, true) == batch->n_rows);
-    CLAIM(claim_stream(&batch->rejects, false) == batch->n_rejects);
-    CLAIM((size_t)(batch->n_rows + batch->n_rejects) == n);
-}
-
 static void read_page(struct ado_reader *reader, struct str input, struct row_batch *batch)
 {
     char *body CLEANUP(xfreep) = xstrndup(input.ptr, input.len);
@@ -154,7 +95,7 @@ static void read_page(struct ado_reader *reader, struct str input, struct row_ba
         CLAIM(page.records == (int64_t)taking.n);
         CLAIM(strlen(page.token) < sizeof(page.token));
         CLAIM(strlen(page.next_link) < sizeof(page.next_link));
-        claim_batch(batch, taking.n);
+        CLAIM(claim_batch(batch) == (int64_t)taking.n);
     } else {
         CLAIM(page.records == -1);
     }
@@ -171,7 +112,7 @@ static void read_one(struct ado_reader *reader, struct str input, struct row_bat
     CLAIM(good == !error_is_set(&err));
     if (good) {
         CLAIM(taking.n == (found ? 1 : 0));
-        claim_batch(batch, taking.n);
+        CLAIM(claim_batch(batch) == (int64_t)taking.n);
     }
 }
 

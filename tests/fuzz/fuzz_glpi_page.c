@@ -1,9 +1,7 @@
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "common/base/alloc.h"
-#include "tests/unit/worker/sources/copy_stream.h"
+#include "tests/fuzz/claim.h"
+#include "tests/fuzz/claim_copy.h"
+#include "tests/unit/worker/sources/task_of.h"
 #include "worker/sources/glpi/page.h"
 
 /*
@@ -13,14 +11,6 @@
  */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CLAIM(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            (void)fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #condition);          \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 enum { INPUT_BYTES_MAX = 1 << 16, BATCH_BYTES_MAX = 1 << 20 };
 
@@ -42,19 +32,11 @@ static const struct task_def TASK = {
     .source_type = "glpi",
     .load = "l",
     .table = "T",
-    .fields = FIELDS,
-    .n_fields = ARRAY_SIZE(FIELDS),
-    .columns = COLUMNS,
-    .n_columns = ARRAY_SIZE(COLUMNS),
-    .key_columns = KEY,
-    .n_key_columns = 1,
+    TASK_OF(FIELDS, COLUMNS, KEY),
     .version_column = 3,
     .revision_column = -1,
     .window_column = -1,
 };
-
-/* Bytes of a value in binary COPY, -1 = any. */
-static const int WIDTHS[] = {8, -1, -1, 8, 4, 1, -1, 4};
 
 static enum glpi_take look(void *arg, int64_t id, const struct cell *cells, struct error *err)
 {
@@ -69,25 +51,6 @@ static enum glpi_take look(void *arg, int64_t id, const struct cell *cells, stru
     }
     (*n_taken)++;
     return GLPI_ROW_TAKE;
-}
-
-static int64_t claim_stream(const struct buf *bytes, bool are_rows)
-{
-    struct copy_stream stream;
-    struct copy_tuple tuple;
-    int64_t n = 0;
-    copy_stream_init(&stream, buf_str(bytes));
-    while (copy_stream_next(&stream, &tuple)) {
-        for (size_t i = 0; are_rows && i < TASK.n_columns; i++) {
-            struct str value = tuple.fields[i];
-            CLAIM(value.ptr == NULL || WIDTHS[i] < 0 || value.len == (size_t)WIDTHS[i]);
-            CLAIM(COLUMNS[i].type != COLUMN_TEXT || value.ptr == NULL ||
-                  (str_is_utf8(value) && memchr(value.ptr, '\0', value.len) == NULL));
-        }
-        n++;
-    }
-    CLAIM(!stream.is_broken);
-    return n;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -113,10 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum glpi_page page = glpi_page_read(reader, &body, shape, look, &n_taken, &batch, &err);
     CLAIM((page == GLPI_PAGE_GOOD) == !error_is_set(&err));
     if (page == GLPI_PAGE_GOOD) {
-        row_batch_finish(&batch);
-        CLAIM(claim_stream(&batch.rows, true) == batch.n_rows);
-        CLAIM(claim_stream(&batch.rejects, false) == batch.n_rejects);
-        CLAIM(n_taken == batch.n_rows + batch.n_rejects);
+        CLAIM(claim_batch(&batch) == n_taken);
     }
     glpi_reader_free(reader);
     row_batch_release(&batch);

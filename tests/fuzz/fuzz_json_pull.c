@@ -8,6 +8,7 @@
 #include "common/base/alloc.h"
 #include "common/base/buf.h"
 #include "common/io/json_pull.h"
+#include "tests/fuzz/claim.h"
 
 /*
  * The tokenizer against cJSON, against its own output and against its own skip:
@@ -18,14 +19,6 @@
  */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CLAIM(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            (void)fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #condition);          \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 enum { INPUT_BYTES_MAX = 1 << 16 };
 

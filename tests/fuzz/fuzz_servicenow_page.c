@@ -1,9 +1,7 @@
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "common/base/alloc.h"
-#include "tests/unit/worker/sources/copy_stream.h"
+#include "tests/fuzz/claim.h"
+#include "tests/fuzz/claim_copy.h"
+#include "tests/unit/worker/sources/task_of.h"
 #include "worker/sources/servicenow/page.h"
 
 /*
@@ -13,14 +11,6 @@
  */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CLAIM(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            (void)fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #condition);          \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 enum { INPUT_BYTES_MAX = 1 << 16, BATCH_BYTES_MAX = 1 << 20 };
 
@@ -50,22 +40,10 @@ static const struct task_def TASK = {
     .source_type = "servicenow",
     .load = "l",
     .table = "u_t",
-    .fields = FIELDS,
-    .n_fields = ARRAY_SIZE(FIELDS),
-    .columns = COLUMNS,
-    .n_columns = ARRAY_SIZE(COLUMNS),
-    .key_columns = KEY,
-    .n_key_columns = 1,
+    TASK_OF(FIELDS, COLUMNS, KEY),
     .version_column = 7,
     .revision_column = 3,
     .window_column = 7,
-};
-
-/* Bytes of a value in binary COPY, -1 = any. In the order of enum column_type. */
-static const int WIDTHS[] = {
-    [COLUMN_TEXT] = -1,    [COLUMN_INTEGER] = 4,   [COLUMN_BIGINT] = 8,
-    [COLUMN_NUMERIC] = -1, [COLUMN_BOOLEAN] = 1,   [COLUMN_TIMESTAMPTZ] = 8,
-    [COLUMN_DATE] = 4,     [COLUMN_INTERVAL] = 16, [COLUMN_JSONB] = -1,
 };
 
 static bool check(void *arg, const struct cell *cells, struct error *err)
@@ -77,39 +55,6 @@ static bool check(void *arg, const struct cell *cells, struct error *err)
         CLAIM(cells[i].text.ptr != NULL || cells[i].text.len == 0);
     }
     return true;
-}
-
-static void claim_row(const struct copy_tuple *tuple)
-{
-    CLAIM(tuple->n_fields == (int)TASK.n_columns + 2);
-    CLAIM(tuple->fields[0].len > 0); /* a key is never NULL */
-    for (size_t i = 0; i < TASK.n_columns; i++) {
-        struct str value = tuple->fields[i];
-        int width = WIDTHS[COLUMNS[i].type];
-        CLAIM(value.ptr == NULL || width < 0 || value.len == (size_t)width);
-        bool is_text = COLUMNS[i].type == COLUMN_TEXT;
-        CLAIM(!is_text || value.ptr == NULL ||
-              (str_is_utf8(value) && memchr(value.ptr, '\0', value.len) == NULL));
-    }
-    CLAIM(tuple->fields[TASK.n_columns].len == 16); /* the row's hash */
-}
-
-static int64_t claim_stream(const struct buf *bytes, bool are_rows)
-{
-    struct copy_stream stream;
-    struct copy_tuple tuple;
-    int64_t n = 0;
-    copy_stream_init(&stream, buf_str(bytes));
-    while (copy_stream_next(&stream, &tuple)) {
-        if (are_rows) {
-            claim_row(&tuple);
-        } else {
-            CLAIM(tuple.n_fields == 3 && tuple.fields[1].len > 0);
-        }
-        n++;
-    }
-    CLAIM(!stream.is_broken);
-    return n;
 }
 
 static void add_name(void *arg, struct str name)
@@ -159,10 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         servicenow_page_read(reader, &body, check, &n_checked, &batch, &records, &err);
     CLAIM((page == SERVICENOW_PAGE_GOOD) == !error_is_set(&err));
     if (page == SERVICENOW_PAGE_GOOD) {
-        row_batch_finish(&batch);
-        CLAIM(claim_stream(&batch.rows, true) == batch.n_rows);
-        CLAIM(claim_stream(&batch.rejects, false) == batch.n_rejects);
-        CLAIM(records == batch.n_rows + batch.n_rejects && records == (int64_t)n_checked);
+        CLAIM(claim_batch(&batch) == records && records == (int64_t)n_checked);
     } else {
         CLAIM(records == -1);
     }
