@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 
 from runner import ROOT, Totals, run_files, say
@@ -20,7 +19,7 @@ from runner import ROOT, Totals, run_files, say
 ASAN_E2E = ("test_load_servicenow", "test_moving_source", "test_faults_servicenow", "test_faults_passing_servicenow",
             "test_faults_lasting_servicenow", "test_refusals_servicenow", "test_lies_servicenow", "test_crash", "test_daemon")
 TSAN_E2E = ("test_moving_source", "test_daemon")
-FUZZ_SECONDS = int(os.environ.get("FOZ_FUZZ_SECONDS", "10"))
+FUZZ_SECONDS = int(os.environ.get("FOZ_FUZZ_SECONDS", "5"))
 
 ASAN_ENV = {
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99:detect_stack_use_after_return=1",
@@ -222,41 +221,19 @@ def suite_tsan(ctx):
     return totals
 
 
-def run_fuzzer(program, work):
-    """Starts one fuzzer on a private copy of its corpus."""
-    name = os.path.basename(program)
-    corpus = os.path.join(work, name)
-    os.mkdir(corpus)
-    command = [program, f"-max_total_time={FUZZ_SECONDS}", "-timeout=10", "-rss_limit_mb=2048",
-               f"-artifact_prefix={work}/{name}-", corpus]
-    seeds = os.path.join(ROOT, "tests", "fuzz", "corpus", re.sub(r"^fuzz_", "", name))
-    if os.path.isdir(seeds):
-        command.append(seeds)
-    log = open(os.path.join(work, name + ".log"), "wb")
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT), log
-
-
-def suite_fuzz(ctx):
-    """every fuzzer for some seconds (FOZ_FUZZ_SECONDS, default 10)"""
-    if not os.path.exists(os.path.join(ROOT, "tests", "fuzz", "meson.build")):
-        return Totals()
+def suite_fuzz(_ctx):
+    """every fuzzer for some seconds (FOZ_FUZZ_SECONDS, default 5)"""
     if not shutil.which("clang"):
         say("  skipped fuzzers: clang is not installed")
         return Totals(skipped=1)
-    directory = "build-fuzz"
-    ok, totals = ctx.builds.get(
-        directory, ["-Dfuzzers=true", "-Db_sanitize=address,undefined", "-Db_lundef=false"], {"CC": "clang"})
-    if not ok:
-        return totals
-    programs = [path for path in sorted(glob.glob(os.path.join(ROOT, directory, "tests", "fuzz", "fuzz_*")))
-                if os.path.isfile(path) and os.access(path, os.X_OK)]
-    with tempfile.TemporaryDirectory(prefix="foz-fuzz-") as work:
-        for pair in (programs[i:i + 2] for i in range(0, len(programs), 2)):
-            for program, (process, log) in [(program, run_fuzzer(program, work)) for program in pair]:
-                code = process.wait()
-                log.close()
-                output = open(log.name, encoding="utf-8", errors="replace").read()
-                totals.add(single(f"{os.path.basename(program)} finds nothing in {FUZZ_SECONDS} s", code == 0, output))
+    started = time.monotonic()
+    code, output = run(["tests/fuzz/run", "build-fuzz", str(FUZZ_SECONDS)])
+    done = set(re.findall(r"^(\w+): ok, [1-9]\d* inputs", output, re.MULTILINE))
+    totals = Totals()
+    for path in sorted(glob.glob(os.path.join(ROOT, "tests", "fuzz", "fuzz_*.c"))):
+        name = os.path.basename(path)[len("fuzz_"):-2]
+        totals.add(single(f"the fuzzer of {name} finds nothing in {FUZZ_SECONDS} s", name in done, output))
+    totals.add(single("tests/fuzz/run", code == 0, output, time.monotonic() - started))
     return totals
 
 
