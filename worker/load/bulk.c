@@ -99,8 +99,9 @@ bool bulk_end(struct bulk *bulk, struct error *err)
         return true;
     }
     return db_script(bulk->db,
-                     "SELECT set_config(name, '256MB', true) FROM pg_settings"
-                     " WHERE name = 'maintenance_work_mem' AND setting::bigint < 262144",
+                     "SELECT set_config('maintenance_work_mem', '256MB', true)"
+                     " WHERE pg_size_bytes(current_setting('maintenance_work_mem')) < "
+                     "pg_size_bytes('256MB')",
                      err) &&
            db_script(bulk->db, bulk->recreate.ptr, err);
 }

@@ -171,10 +171,9 @@ static struct db_result *read_columns(struct db *db, const struct task_def *task
     return db_query(db,
                     "SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,"
                     "       a.atthasdef"
-                    "  FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
-                    "  JOIN pg_namespace n ON n.oid = c.relnamespace"
-                    " WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0"
-                    "   AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f')",
+                    "  FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
+                    " WHERE c.oid = " SQL_RELATION " AND a.attnum > 0 AND NOT a.attisdropped"
+                    "   AND c.relkind IN ('r', 'p', 'v', 'm', 'f')",
                     DB_PARAMS(task->source_type, task->name), err);
 }
 
@@ -253,12 +252,11 @@ check_key(struct db *db, const struct task_def *task, struct error *faults, stru
 {
     struct db_result *found CLEANUP(db_result_freep) =
         db_query(db,
-                 "SELECT string_agg(quote_literal(a.attname), ', ' ORDER BY k.n)"
-                 "  FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid"
-                 "  JOIN pg_namespace n ON n.oid = c.relnamespace"
-                 "  CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, n)"
-                 "  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum"
-                 " WHERE i.indisprimary AND n.nspname = $1 AND c.relname = $2",
+                 "SELECT string_agg(quote_literal(a.attname), ', '"
+                 "                  ORDER BY array_position(i.indkey::int2[], a.attnum))"
+                 "  FROM pg_index i JOIN pg_attribute a"
+                 "    ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[])"
+                 " WHERE i.indisprimary AND i.indrelid = " SQL_RELATION,
                  DB_PARAMS(task->source_type, task->name), err);
     if (found == NULL) {
         return false;
@@ -390,14 +388,11 @@ static bool has_relation(
     struct db *db, const char *schema, const char *name, bool *ret_found, struct error *err)
 {
     struct db_result *found CLEANUP(db_result_freep) =
-        db_query(db,
-                 "SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-                 " WHERE n.nspname = $1 AND c.relname = $2",
-                 DB_PARAMS(schema, name), err);
+        db_query(db, "SELECT " SQL_RELATION " IS NOT NULL", DB_PARAMS(schema, name), err);
     if (found == NULL) {
         return false;
     }
-    *ret_found = db_rows(found) > 0;
+    *ret_found = db_bool(found, 0, 0);
     return true;
 }
 

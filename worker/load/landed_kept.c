@@ -38,13 +38,13 @@ static void add_trigger(struct buf *sql, const struct task_def *task)
 static struct db_result *read_trigger(struct db *db, const struct task_def *task, struct error *err)
 {
     return db_query(db,
-                    "SELECT a.attname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
-                    "  JOIN pg_namespace n ON n.oid = c.relnamespace"
-                    "  LEFT JOIN pg_depend d ON d.classid = 'pg_trigger'::regclass"
-                    "   AND d.objid = t.oid AND d.refclassid = 'pg_class'::regclass"
-                    "   AND d.refobjid = c.oid AND d.refobjsubid > 0"
-                    "  LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.refobjsubid"
-                    " WHERE n.nspname = $1 AND c.relname = $2 AND t.tgname = 'etl_forget_hash'",
+                    "SELECT (SELECT a.attname FROM pg_attribute a"
+                    "         WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid)"
+                    "  FROM pg_trigger t LEFT JOIN pg_depend d"
+                    "    ON d.classid = 'pg_trigger'::regclass AND d.objid = t.oid"
+                    "   AND d.refclassid = 'pg_class'::regclass AND d.refobjid = t.tgrelid"
+                    "   AND d.refobjsubid > 0"
+                    " WHERE t.tgrelid = " SQL_RELATION " AND t.tgname = 'etl_forget_hash'",
                     DB_PARAMS(task->source_type, task->name), err);
 }
 

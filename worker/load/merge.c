@@ -92,8 +92,8 @@ static bool tune(struct merge *merge, struct error *err)
 {
     return db_script(merge->db,
                      "SET LOCAL jit TO off;"
-                     "SELECT set_config(name, '128MB', true) FROM pg_settings"
-                     " WHERE name = 'work_mem' AND setting::bigint < 131072",
+                     "SELECT set_config('work_mem', '128MB', true)"
+                     " WHERE pg_size_bytes(current_setting('work_mem')) < pg_size_bytes('128MB')",
                      err);
 }
 
