@@ -197,6 +197,10 @@ class Increments(FozTest):
         second = self.database.dicts("SELECT task, high FROM ops.watermark ORDER BY task")
         for before, after in zip(first, second):
             self.assertLess(before["high"], after["high"], before["task"])
+        log = self.database.tasks(self.database.last_execution()["id"])
+        for before, after in zip(first, second):
+            told = (log[before["task"]]["watermark_before"], log[before["task"]]["watermark_after"])
+            self.assertEqual((before["high"], after["high"]), told)
 
     def test_a_run_without_changes_writes_next_to_nothing(self):
         self.load("incidents", "configurations")

@@ -6,7 +6,6 @@
 
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
-#include "common/base/instant.h"
 #include "common/base/log.h"
 #include "worker/run/confirm.h"
 #include "worker/run/publish.h"
@@ -84,7 +83,8 @@ static bool read_watermark(struct lane_state *state, struct task_run *task, stru
     task->watermark_high_us = INT64_MIN;
     struct db_result *row CLEANUP(db_result_freep) =
         db_query(state->db,
-                 "SELECT cursor, high, profile FROM ops.watermark WHERE source = $1 AND task = $2",
+                 "SELECT cursor, (extract(epoch FROM high) * 1000000)::bigint, profile"
+                 "  FROM ops.watermark WHERE source = $1 AND task = $2",
                  DB_PARAMS(task->source->name, task->task->name), err);
     if (row == NULL) {
         return false;
@@ -92,9 +92,8 @@ static bool read_watermark(struct lane_state *state, struct task_run *task, stru
     if (db_rows(row) == 1) {
         task->watermark_cursor = xstrdup(db_text(row, 0, 0));
         task->watermark_profile = db_is_null(row, 0, 2) ? NULL : xstrdup(db_text(row, 0, 2));
-        if (!db_is_null(row, 0, 1) &&
-            !instant_parse_rfc3339(db_str(row, 0, 1), &task->watermark_high_us)) {
-            task->watermark_high_us = INT64_MIN;
+        if (!db_is_null(row, 0, 1)) {
+            task->watermark_high_us = db_int64(row, 0, 1);
         }
     }
     return true;

@@ -17,6 +17,8 @@
 
 #define ENTITIES_SHOWN_BYTES 120
 
+#define CLOCK_ERROR_US (2 * US_PER_S) /* of what a Date header tells about a clock */
+
 /* One plan in the making. */
 struct planning {
     struct glpi_session *session;
@@ -95,6 +97,14 @@ static bool probe(struct planning *planning, struct error *err)
     return true;
 }
 
+/* A server's Date has whole seconds, so its clock is known to a second or two; and what was stamped
+ * by a clock less than the overlap behind is read by an increment anyway. */
+static int64_t clock_slack_us(const struct planning *planning)
+{
+    int64_t overlap_us = planning->source->overlap_us;
+    return overlap_us > CLOCK_ERROR_US ? overlap_us : CLOCK_ERROR_US;
+}
+
 /* Decides between changes and everything. */
 static void choose_kind(struct planning *planning)
 {
@@ -113,7 +123,8 @@ static void choose_kind(struct planning *planning)
         read_all(planning, planning->before.why_not);
     } else if (task->version_column < 0 && !by_parent) {
         read_all(planning, "the itemtype has no change stamp");
-    } else if (planning->before.read_at_us > planning->after.read_at_us) {
+    } else if (planning->before.read_at_us >
+               planning->after.read_at_us + clock_slack_us(planning)) {
         read_all(planning,
                  "the source's clock went back behind the last run (restored or cloned?)");
     } else if (planning->is_empty) {
