@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/base/cleanup.h"
+#include "worker/transform/jsonb.h"
 
 enum {
     STATUS_OK = 200,
@@ -276,6 +277,15 @@ bool glpi_send(struct glpi_session *session,
     }
 }
 
+struct json *glpi_parse_json(struct str text, struct error *err)
+{
+    struct buf kept CLEANUP(buf_release);
+    int64_t removed_nul = 0;
+    buf_init(&kept, text.len);
+    bool is_kept = jsonb_append_document(&kept, text, &removed_nul);
+    return json_parse(is_kept ? buf_str(&kept) : text, err);
+}
+
 struct json_reading {
     const struct glpi_call *call;
     struct json *root;
@@ -290,7 +300,7 @@ static void forget_json(void *arg)
 static enum http_verdict read_json(void *arg, struct http_response *response, struct error *err)
 {
     struct json_reading *reading = arg;
-    reading->root = json_parse(buf_str(response->body), err);
+    reading->root = glpi_parse_json(buf_str(response->body), err);
     return reading->root != NULL ? HTTP_ACCEPT : glpi_judge_broken(reading->call, err);
 }
 

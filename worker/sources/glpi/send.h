@@ -55,6 +55,9 @@ bool glpi_send_with(const struct glpi_session *session,
                     struct http_response *ret_response,
                     struct error *err);
 
+/* A whole answer; \u0000 in its texts, which nothing here looks at, is left out. */
+struct json *glpi_parse_json(struct str text, struct error *err);
+
 /* A judge's helper: an answer that parses badly. */
 enum http_verdict glpi_judge_broken(const struct glpi_call *call, struct error *err);
 

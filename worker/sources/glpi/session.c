@@ -54,7 +54,7 @@ static void forget(void *arg)
 static enum http_verdict read_document(void *arg, struct http_response *response, struct error *err)
 {
     struct json_call *reading = arg;
-    reading->root = json_parse(buf_str(response->body), err);
+    reading->root = glpi_parse_json(buf_str(response->body), err);
     return reading->root != NULL ? HTTP_ACCEPT : glpi_judge_broken(&reading->call, err);
 }
 

@@ -152,9 +152,10 @@ static void write_item(const struct fake_glpi *glpi, const struct fake_item *ite
     buf_add_c(out, ",\"date\":");
     write_time(glpi, item->opened_s, out);
     buf_addf(out,
-             ",\"name\":\"a &#38; b\",\"itemtype\":\"%s\",\"tickets_id\":%" PRId64
+             ",\"name\":\"a &#38; b%s\",\"itemtype\":\"%s\",\"tickets_id\":%" PRId64
              ",\"items_id\":%" PRId64 ",\"is_deleted\":%d}",
-             item->itemtype, item->parent, item->parent, item->is_trash ? 1 : 0);
+             glpi->has_nul ? "\\u0000" : "", item->itemtype, item->parent, item->parent,
+             item->is_trash ? 1 : 0);
 }
 
 /* qsort has no argument of its own. */

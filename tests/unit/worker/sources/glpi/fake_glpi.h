@@ -51,6 +51,7 @@ struct fake_glpi {
     bool html_always;
     size_t cut_at;      /* this request (index + 1) gets half a body */
     size_t short_at;    /* this request lacks a row that its header counts */
+    bool has_nul;       /* names end with \u0000 */
     bool shuffles_ties; /* rows of one second come in another order each time */
     int status;         /* 0, or every list's */
     void (*before)(struct fake_glpi *glpi, size_t index); /* before the index-th answer */

@@ -161,6 +161,24 @@ static void the_log_names_tickets_whose_stamp_did_not_move(void **state)
     desk_release(&desk);
 }
 
+static void the_newest_record_and_the_log_may_hold_nul(void **state)
+{
+    (void)state;
+    struct desk desk;
+    desk_init(&desk);
+    desk.glpi.has_nul = true;
+    (void)fake_list_add(&desk.glpi.log, 7, START_S);
+    run_once(&desk, 20);
+    struct fake_item *entry = fake_list_add(&desk.glpi.log, 8, START_S + 19);
+    entry->parent = 3;
+    desk_must_plan(&desk);
+    assert_int_equal((START_S + 19) * US_PER_S, desk.plan.high_us);
+    assert_int_equal(WALK_CHANGES, desk.plan.kind);
+    desk_walk_plan(&desk);
+    assert_has(&desk, 3);
+    desk_release(&desk);
+}
+
 static void without_the_right_to_the_log_stamps_have_to_do(void **state)
 {
     (void)state;
@@ -323,6 +341,7 @@ int main(void)
         cmocka_unit_test(a_census_of_keys_becomes_a_full_read),
         cmocka_unit_test(a_window_leaves_the_watermark),
         cmocka_unit_test(the_log_names_tickets_whose_stamp_did_not_move),
+        cmocka_unit_test(the_newest_record_and_the_log_may_hold_nul),
         cmocka_unit_test(without_the_right_to_the_log_stamps_have_to_do),
         cmocka_unit_test(lost_entities_hold_deletions_until_they_are_let_go),
         cmocka_unit_test(children_without_a_stamp_are_read_by_their_parents),
