@@ -74,6 +74,7 @@ BEGIN
     END IF;
     PERFORM core.bump(v_source.source);
   END LOOP;
+  PERFORM core.recount();
   SELECT count(*) INTO tickets FROM core.ticket;
   SELECT count(*) INTO technicians FROM core.technician;
   SELECT count(*) - v_events INTO events FROM core.ticket_event;

@@ -19,6 +19,7 @@ BEGIN
            ' OR (t.sla_owned_after_s = 0 AND t.sla_own_due_at >= %1$L AND t.sla_own_due_at < %2$L)', v_from, v_at),
     v_at, NULL, NULL);
   UPDATE core.clock SET ticked_at = v_at;
+  PERFORM core.count_on();
   IF v_n > 0 THEN
     PERFORM core.bump(s.source) FROM core.source s
       WHERE EXISTS (SELECT FROM core.ticket t

@@ -41,9 +41,10 @@ $$;
 COMMENT ON FUNCTION api.meta(text[]) IS 'version and age of what is read from these sources; NULL: from all';
 
 CREATE OR REPLACE FUNCTION api.is_open(p_status text) RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-  SELECT p_status NOT IN ('resolved', 'closed', 'cancelled')
-$$;
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT core.is_open(p_status);
+END;
 
 COMMENT ON FUNCTION api.is_open(text) IS 'new, in_progress, pending, and unmapped: not known to be done';
 
@@ -61,18 +62,11 @@ $$;
 
 COMMENT ON FUNCTION api.hours(interval) IS 'hours with six decimals';
 
--- Stable, not immutable: arithmetic on timestamptz is, and only so it is inlined.
 CREATE OR REPLACE FUNCTION api.ageing_bucket(p_opened_at timestamptz, p_now timestamptz) RETURNS text
-LANGUAGE sql STABLE PARALLEL SAFE AS $$
-  SELECT CASE
-           WHEN p_opened_at IS NULL THEN 'unknown'
-           WHEN p_opened_at > p_now - interval '24 hours' THEN '0-1d'
-           WHEN p_opened_at > p_now - interval '72 hours' THEN '1-3d'
-           WHEN p_opened_at > p_now - interval '168 hours' THEN '3-7d'
-           WHEN p_opened_at > p_now - interval '720 hours' THEN '7-30d'
-           ELSE '30d+'
-         END
-$$;
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT core.ageing_bucket(p_opened_at, p_now);
+END;
 
 COMMENT ON FUNCTION api.ageing_bucket(timestamptz, timestamptz) IS
   'how long a ticket is open; exactly one day is 1-3d';
@@ -122,12 +116,13 @@ $do$;
 -- --- figures -------------------------------------------------------------------------------------
 
 CREATE OR REPLACE VIEW api.overview AS
-SELECT t.source, t.queue, t.category, t.priority, t.status, api.is_open(t.status) AS is_open,
-       CASE WHEN api.is_open(t.status) THEN api.ageing_bucket(t.opened_at, now()) END AS age, count(*) AS tickets
-  FROM api.ticket t
- WHERE t.deleted_at IS NULL
- GROUP BY t.source, t.queue, t.category, t.priority, t.status,
-          CASE WHEN api.is_open(t.status) THEN api.ageing_bucket(t.opened_at, now()) END;
+SELECT c.source, c.queue, c.category, c.priority, c.status, core.is_open(c.status) AS is_open, c.age,
+       sum(c.tickets)::bigint AS tickets
+  FROM (SELECT t.source, t.queue, t.category, t.priority, t.status, t.age, t.tickets FROM core.tally t
+        UNION ALL
+        SELECT g.source, g.queue, g.category, g.priority, g.status, g.age, g.n FROM core.growth g) c
+ GROUP BY c.source, c.queue, c.category, c.priority, c.status, c.age
+HAVING sum(c.tickets) <> 0;
 
 COMMENT ON VIEW api.overview IS
   'tickets counted by everything GET /v1/tickets/overview counts them by; deleted ones are left out';
@@ -157,18 +152,34 @@ SELECT f.resolved_by_id AS technician_id, date_trunc('hour', f.resolved_at, 'UTC
 COMMENT ON VIEW api.technician_hour IS
   'tickets by who resolved them and when (UTC), as ranking and productivity count them';
 
-CREATE OR REPLACE VIEW api.sla_breach AS
+-- Breaches that are kept, and those that passed since: two views, for each can be read in order.
+CREATE OR REPLACE VIEW api.sla_breach_kept AS
+SELECT b.ticket_id, api.severity(b.priority) AS severity, b.breached_at,
+       b.source, t.number, t.kind, t.title, t.status, b.priority, t.queue, t.category, t.assignee_id, t.team,
+       t.opened_at, t.sla_due_at, t.resolved_at, t.closed_at, t.url
+  FROM core.breach b
+  JOIN api.ticket t ON t.ticket_id = b.ticket_id
+ WHERE t.sla_breached AND NOT EXISTS (SELECT FROM core.run_out r WHERE r.ticket_id = b.ticket_id);
+
+COMMENT ON VIEW api.sla_breach_kept IS 'the part of api.sla_breach that is kept ready; the rest is in api.sla_breach_new';
+
+CREATE OR REPLACE VIEW api.sla_breach_new AS
 SELECT t.ticket_id, api.severity(t.priority) AS severity,
-       coalesce(
-         (SELECT min(e.occurred_at) FROM api.ticket_event e
-           WHERE e.ticket_id = t.ticket_id AND e.type = 'TicketSlaBreachedV1'),
-         least(CASE WHEN t.sla_due_at < coalesce(t.sla_done_at, now()) THEN t.sla_due_at END,
-               CASE WHEN t.sla_own_due_at < coalesce(t.sla_owned_at, now()) THEN t.sla_own_due_at END),
-         t.resolved_at, t.closed_at, t.updated_at) AS breached_at,
+       coalesce((SELECT min(e.occurred_at) FROM core.ticket_event e
+                  WHERE e.ticket_id = t.ticket_id AND e.type = 'TicketSlaBreachedV1'),
+                core.missed_deadline(t.sla_due_at, t.sla_done_at, t.sla_own_due_at, t.sla_owned_at, now()),
+                t.resolved_at, t.closed_at, t.updated_at) AS breached_at,
        t.source, t.number, t.kind, t.title, t.status, t.priority, t.queue, t.category, t.assignee_id, t.team,
        t.opened_at, t.sla_due_at, t.resolved_at, t.closed_at, t.url
-  FROM api.ticket t
- WHERE t.sla_breached AND t.deleted_at IS NULL;
+  FROM core.run_out t
+ WHERE t.deleted_at IS NULL
+   AND core.is_breached(t.sla_met, t.sla_waits, t.sla_due_at, t.sla_done_at, t.sla_own_due_at, t.sla_owned_at,
+                        t.sla_owned_after_s, t.opened_at, now());
+
+COMMENT ON VIEW api.sla_breach_new IS 'the part of api.sla_breach whose deadlines passed within the last minute or so';
+
+CREATE OR REPLACE VIEW api.sla_breach AS
+SELECT * FROM api.sla_breach_kept UNION ALL SELECT * FROM api.sla_breach_new;
 
 COMMENT ON VIEW api.sla_breach IS 'tickets that breached an SLA, as GET /v1/sla/breaches lists them; deleted ones are left out';
 COMMENT ON COLUMN api.sla_breach.breached_at IS
