@@ -12,6 +12,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 import postgres  # noqa: E402
+from runner import PYTHON  # noqa: E402
 
 
 def main() -> int:
@@ -20,7 +21,7 @@ def main() -> int:
         environment = dict(os.environ, FOZ_TEST_PGHOST=str(cluster.scratch),
                            FOZ_TEST_ROLES_SQL=str(ROOT / "deploy" / "roles.sql"))
         for program in sys.argv[1:]:
-            command = [sys.executable, program] if program.endswith(".py") else [program]
+            command = [PYTHON, program] if program.endswith(".py") else [program]
             if subprocess.run(command, env=environment, check=False).returncode != 0:
                 failed.append(program)
     for program in failed:

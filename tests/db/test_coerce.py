@@ -12,6 +12,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 import postgres  # noqa: E402
+import query  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("FOZ_BUILD", ROOT / "build"))
 ENCODER = BUILD / "tests" / "unit" / "worker" / "transform" / "encode_cells"
@@ -59,7 +60,7 @@ class CoerceTest(unittest.TestCase):
     def land(self, kind, cells):
         """Encodes (letter, text) cells, copies them and returns the name of the table."""
         table = f"cells_{kind}"
-        postgres.psql(self.url, f"DROP TABLE IF EXISTS {table}; TRUNCATE reject; "
+        query.script(self.url, f"DROP TABLE IF EXISTS {table}; TRUNCATE reject; "
                                 f"CREATE TABLE {table} (n text, v {kind}, h uuid, a varbit)")
         with tempfile.TemporaryDirectory() as folder:
             rows, rejects = os.path.join(folder, "rows"), os.path.join(folder, "rejects")
@@ -72,10 +73,10 @@ class CoerceTest(unittest.TestCase):
     def check_against_input_function(self, kind, texts, letter="T"):
         texts = list(texts)
         table = self.land(kind, [(letter, text) for text in texts])
-        landed = {int(row[0]): row[1] for row in postgres.rows(
+        landed = {int(row[0]): row[1] for row in query.rows(
             self.url, f"SET timezone = 'UTC'; SELECT n, v::text FROM {table}")}
         values = ", ".join(f"({i}, {postgres.quote_literal(text)})" for i, text in enumerate(texts, 1))
-        expected = {int(row[0]): row[1] for row in postgres.rows(
+        expected = {int(row[0]): row[1] for row in query.rows(
             self.url, f"SET timezone = 'UTC'; SELECT n, t::{kind}::text FROM (VALUES {values}) AS x (n, t)")}
         self.assertEqual(len(expected), len(texts))
         wrong = {texts[n - 1]: (landed.get(n), value) for n, value in expected.items() if landed.get(n) != value}
@@ -101,33 +102,33 @@ class CoerceTest(unittest.TestCase):
         cases = {"1970-01-03 14:33:00": 225180, "1969-12-31 23:59:59": -1, "62:33:00": 225180, "-0:00:01": -1,
                  "225180": 225180, "0.000001": 0.000001, "-1.5": -1.5}
         table = self.land("interval", [("T", text) for text in cases])
-        landed = [float(row[0]) for row in postgres.rows(
+        landed = [float(row[0]) for row in query.rows(
             self.url, f"SELECT extract(epoch FROM v) FROM {table} ORDER BY n::int")]
         self.assertEqual(landed, list(cases.values()))
-        self.assertEqual(postgres.one(self.url, f"SELECT v::text FROM {table} WHERE n = '3'"), "62:33:00")
+        self.assertEqual(query.one(self.url, f"SELECT v::text FROM {table} WHERE n = '3'"), "62:33:00")
 
     def test_jsonb_documents_and_scalars_read_back(self):
         cells = [("J", '{"a": [1, 2.50, "x\\u0000y", "\\\\u0000"]}'), ("T", 'say "hi" \\ ç'), ("N", "1e308"), ("B", "true")]
         table = self.land("jsonb", cells)
-        landed = [row[0] for row in postgres.rows(self.url, f"SELECT v = e::jsonb FROM {table} JOIN (VALUES "
+        landed = [row[0] for row in query.rows(self.url, f"SELECT v = e::jsonb FROM {table} JOIN (VALUES "
                   "('1', '{\"a\": [1, 2.50, \"xy\", \"\\\\u0000\"]}'), ('2', '\"say \\\"hi\\\" \\\\ ç\"'), "
                   "('3', '1e308'), ('4', 'true')) AS x (n, e) USING (n)")]
         self.assertEqual(landed, ["t"] * 4)
 
     def test_rejects_never_break_the_copy(self):
         self.land("integer", [("T", "abc"), ("T", "7"), ("N", "2.5"), ("J", "{}")])
-        self.assertEqual(postgres.rows(self.url, "SELECT record_key, reason, payload FROM reject ORDER BY 1"), [
+        self.assertEqual(query.rows(self.url, "SELECT record_key, reason, payload FROM reject ORDER BY 1"), [
             ("1", 'v: "abc" is not an integer', '{"evidence": ""}'),
             ("3", "v: 2.5 is not an integer", '{"evidence": ""}'),
             ("4", "v: {} is not an integer", '{"evidence": ""}')])
         self.land("jsonb", [("N", "1e200000")])
-        self.assertEqual(postgres.one(self.url, "SELECT count(*) FROM reject"), "1")
+        self.assertEqual(query.one(self.url, "SELECT count(*) FROM reject"), "1")
 
     def test_absent_is_marked_and_null_is_not(self):
         table = self.land("text", [("A", ""), ("T", ""), ("T", "x")])
-        self.assertEqual(postgres.rows(self.url, f"SELECT v IS NULL, a::text FROM {table} ORDER BY n"),
+        self.assertEqual(query.rows(self.url, f"SELECT v IS NULL, a::text FROM {table} ORDER BY n"),
                          [("t", "01"), ("t", None), ("f", None)])
-        self.assertEqual(postgres.one(self.url, f"SELECT count(DISTINCT h) FROM {table}"), "3")
+        self.assertEqual(query.one(self.url, f"SELECT count(DISTINCT h) FROM {table}"), "3")
 
 
 if __name__ == "__main__":

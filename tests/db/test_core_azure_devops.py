@@ -6,7 +6,7 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-import postgres  # noqa: E402
+import query  # noqa: E402
 from core_case import CoreCase, at  # noqa: E402
 
 
@@ -15,14 +15,14 @@ class AzureDevOps(CoreCase):
         self.publish("devops", "work_item", self.item(1, state="New"), self.item(2), self.item(3, state="Resolved", resolved_date=at("02 08:00")),
                      self.item(4, state="Resolved", work_item_type="Task"), self.item(5, state="Closed", closed_date=at("03 08:00")),
                      self.item(6, state="Removed"), self.item(7, team_project="Other"), self.item(8, state="Renamed"))
-        self.assertEqual({"unmapped"}, {row[0] for row in postgres.rows(self.url, "SELECT DISTINCT status FROM api.ticket")})
+        self.assertEqual({"unmapped"}, {row[0] for row in query.rows(self.url, "SELECT DISTINCT status FROM api.ticket")})
         self.publish("devops", "project", {"id": "a", "name": "Web", "process_id": "p1"}, {"id": "b", "name": "Other", "process_id": "p2"})
         self.publish("devops", "work_item_type_state", self.state("New", "Proposed"), self.state("Active", "InProgress"),
                      self.state("Resolved", "Resolved"), self.state("Resolved", "InProgress", kind="Task"), self.state("Closed", "Completed"),
                      self.state("Removed", "Removed"), self.state("Active", "Completed", process="p2"))
 
         def status():
-            return {int(row[0]): row[1] for row in postgres.rows(self.url, "SELECT external_id, status FROM api.ticket")}
+            return {int(row[0]): row[1] for row in query.rows(self.url, "SELECT external_id, status FROM api.ticket")}
         wanted = {1: "new", 2: "in_progress", 3: "resolved", 4: "in_progress", 5: "closed", 6: "cancelled", 7: "closed", 8: "unmapped"}
         self.assertEqual(wanted, status())
         self.assertEqual(("2026-03-02T08:00:00+00:00", None), tuple(self.ticket(f"devops:{key}")["resolved_at"] for key in (3, 4)))

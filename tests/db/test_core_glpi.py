@@ -7,7 +7,7 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-import postgres  # noqa: E402
+import query  # noqa: E402
 from core_case import CoreCase, at  # noqa: E402
 
 
@@ -70,8 +70,8 @@ class Glpi(CoreCase):
                  OR (t.takeintoaccountdate IS NULL AND t.takeintoaccount_delay_stat > extract(epoch FROM t.time_to_own - t.date))
                  OR (t.takeintoaccount_delay_stat = 0 AND t.time_to_own < now())), false) END""")
         self.assertEqual([], wrong)
-        self.assertEqual({"t", "f", None}, {row[0] for row in postgres.rows(self.url, "SELECT DISTINCT sla_breached FROM api.ticket")})
-        late = {row[0] for row in postgres.rows(self.url, "SELECT ticket_id FROM api.ticket WHERE sla_breached")}
+        self.assertEqual({"t", "f", None}, {row[0] for row in query.rows(self.url, "SELECT DISTINCT sla_breached FROM api.ticket")})
+        late = {row[0] for row in query.rows(self.url, "SELECT ticket_id FROM api.ticket WHERE sla_breached")}
         self.assertEqual(late, {event["ticket_id"] for event in self.events(kind="TicketSlaBreachedV1")})
         self.check_rebuild()
 

@@ -6,6 +6,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import postgres  # noqa: E402
+import query  # noqa: E402
 from core_case import CoreCase, at  # noqa: E402
 
 
@@ -105,7 +106,7 @@ class ServiceNow(CoreCase):
                                                                    if kind in ("TicketDeletedV1", "TicketRestoredV1")])
         self.assertEqual(1, len(self.events("snow:i1", "TicketCreatedV1")))
         with self.assertRaises(postgres.PostgresError):
-            postgres.psql(self.url, "DELETE FROM core.ticket_event")
+            query.script(self.url, "DELETE FROM core.ticket_event")
         self.check_rebuild()
 
     def test_an_extension_of_the_catalog_maps_what_it_names(self):

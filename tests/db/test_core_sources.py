@@ -9,6 +9,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import postgres  # noqa: E402
+import query  # noqa: E402
 from core_case import CoreCase, ROOT, SOURCES, URLS, at, key_of  # noqa: E402
 
 
@@ -52,7 +53,7 @@ class Sources(CoreCase):
 
     def leave(self, source, task, *rows):
         self.publish(source, task, *rows, refresh=False)
-        postgres.psql(self.url, f"INSERT INTO core.owed (source, task) VALUES ('{source}', '{task}')")
+        query.script(self.url, f"INSERT INTO core.owed (source, task) VALUES ('{source}', '{task}')")
 
     def test_what_publishes_left_is_settled_once(self):
         self.leave("snow", "incident", self.incident("i1"), self.incident("i2"))
@@ -70,7 +71,7 @@ class Sources(CoreCase):
     def test_a_publish_of_very_many_rows_is_left_to_the_end(self):
         many = [self.incident(f"i{n}") for n in range(2)]
         self.publish("snow", "incident", *many)
-        postgres.psql(self.url, "BEGIN; CREATE TEMPORARY TABLE delta ON COMMIT DROP AS SELECT n::text AS sys_id, 'i'::\"char\" AS kind"
+        query.script(self.url, "BEGIN; CREATE TEMPORARY TABLE delta ON COMMIT DROP AS SELECT n::text AS sys_id, 'i'::\"char\" AS kind"
                                 " FROM generate_series(1, 20001) n;"
                                 f" SELECT core.refresh('snow', 'servicenow', '{URLS['servicenow']}', 'incident', 7, 'trace'); COMMIT")
         self.assertEqual("incident", self.one("SELECT task FROM core.owed WHERE source = 'snow'"))
@@ -86,13 +87,13 @@ class Sources(CoreCase):
                      self.glpi_ticket(3, time_to_own="2099-01-01"))
         self.assertEqual("0", self.one("SELECT core.tick()"))
         for moved in (1, 2):
-            postgres.psql(self.url, f"UPDATE glpi.ticket SET time_to_resolve = {soon} WHERE id < 3; UPDATE glpi.ticket SET time_to_own = {soon} WHERE id = 3")
+            query.script(self.url, f"UPDATE glpi.ticket SET time_to_resolve = {soon} WHERE id < 3; UPDATE glpi.ticket SET time_to_own = {soon} WHERE id = 3")
             self.publish("desk", "ticket", {"id": 1}, {"id": 2}, {"id": 3})
             self.assertEqual(2 * (moved - 1), len(self.events(kind="TicketSlaBreachedV1")))
-            postgres.psql(self.url, "SELECT pg_sleep_until(max(greatest(time_to_resolve, time_to_own))) FROM glpi.ticket")
+            query.script(self.url, "SELECT pg_sleep_until(max(greatest(time_to_resolve, time_to_own))) FROM glpi.ticket")
             self.assertEqual("2", self.one("SELECT core.tick()"))
             self.assertEqual("0", self.one("SELECT core.tick()"))
-            self.assertEqual({"desk:1": moved, "desk:3": moved}, {row[0]: int(row[1]) for row in postgres.rows(
+            self.assertEqual({"desk:1": moved, "desk:3": moved}, {row[0]: int(row[1]) for row in query.rows(
                 self.url, "SELECT ticket_id, count(*) FROM api.ticket_event WHERE type = 'TicketSlaBreachedV1' GROUP BY 1")})
         self.assertEqual([True, False, True], [self.ticket(f"desk:{key}")["sla_breached"] for key in (1, 2, 3)])
         self.check_rebuild()
@@ -165,16 +166,16 @@ class Sources(CoreCase):
                 self.publish(source_of[task], task, *rows)
 
     def test_readers_and_the_owner_of_tables_may_do_their_part(self):
-        postgres.psql(self.url, (ROOT / "deploy" / "roles.sql").read_text("utf-8"))
+        query.script(self.url, (ROOT / "deploy" / "roles.sql").read_text("utf-8"))
         self.publish("snow", "incident", self.incident())
         self.assertEqual("1", self.one("SET ROLE foz_reader; SELECT count(*) FROM api.ticket t JOIN api.ticket_event e USING (ticket_id)").split("\n")[-1])
         for view in ("technician", "technician_identity"):
             self.assertEqual("0", self.one(f"SET ROLE foz_api; SELECT count(*) FROM api.{view}").split("\n")[-1])
-        out = postgres.psql(self.url, "SET ROLE foz_worker; SELECT core.tick(); SELECT tickets FROM core.rebuild('[]')")
+        out = query.script(self.url, "SET ROLE foz_worker; SELECT core.tick(); SELECT tickets FROM core.rebuild('[]')")
         self.assertEqual(["0", "1"], [line for line in out.split("\n") if line])
-        columns = {row[0] for row in postgres.rows(self.url, "SELECT attname FROM pg_attribute WHERE attrelid = 'core.ticket'::regclass AND attnum > 0")}
+        columns = {row[0] for row in query.rows(self.url, "SELECT attname FROM pg_attribute WHERE attrelid = 'core.ticket'::regclass AND attnum > 0")}
         for kind in SOURCES.values():
-            names = [row[0] for row in postgres.rows(self.url, f"SELECT attname FROM pg_attribute WHERE attrelid = 'core.{kind}_ticket'::regclass AND attnum > 0")]
+            names = [row[0] for row in query.rows(self.url, f"SELECT attname FROM pg_attribute WHERE attrelid = 'core.{kind}_ticket'::regclass AND attnum > 0")]
             self.assertEqual(columns | {"created_at", "key"}, set(names))
 
 

@@ -3,11 +3,13 @@
 import json
 import os
 import re
+import shutil
+import subprocess
 import unittest
 import urllib.parse
 
 import foz
-import postgres
+import query
 import reading
 
 ROUTES = ("/v1/tickets", "/v1/tickets/overview", "/v1/tickets/metrics", "/v1/tickets/{id}", "/v1/tickets/{id}/timeline",
@@ -191,11 +193,14 @@ class Described(reading.ReadingCase):
             self.assertIn(f'"#/components/schemas/{name}"', text)
 
     def test_a_public_validator_finds_the_document_valid(self):
-        try:
-            import openapi_spec_validator
-        except ImportError:
-            self.skipTest("openapi-spec-validator is not installed (pip install openapi-spec-validator)")
-        openapi_spec_validator.validate(self.document.document)
+        validator = shutil.which("openapi-spec-validator")
+        if validator is None:
+            self.skipTest("openapi-spec-validator is not installed (Debian has none; pip install openapi-spec-validator)")
+        path = os.path.join(self.folder, "openapi.json")
+        with open(path, "w", encoding="utf-8") as out:
+            json.dump(self.document.document, out)
+        done = subprocess.run([validator, path], capture_output=True, text=True, timeout=120, check=False)
+        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
 
     def test_schemas_are_valid_json_schema(self):
         try:
@@ -287,7 +292,7 @@ class Views(reading.ReadingCase):
     def test_the_reading_role_reads_every_view_and_the_service_needs_no_more_than_its_role(self):
         with open(os.path.join(foz.ROOT, "deploy", "roles.sql"), encoding="utf-8") as file:
             roles = file.read()
-        postgres.psql(self.url, roles)
+        query.script(self.url, roles)
         for role in ("foz_reader", "foz_api"):
             for (view,) in self.rows("SELECT relname FROM pg_class WHERE relnamespace = 'api'::regnamespace AND relkind = 'v'"):
                 self.sql(f"SET ROLE {role}; SELECT * FROM api.{view} LIMIT 1")

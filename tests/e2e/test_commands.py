@@ -6,7 +6,7 @@ import re
 import unittest
 
 import control
-import postgres
+import query
 from foz import (BUSY, COMPLETE, CONFIGURATION, FAILED, HELD, PARTIAL, RIGHTS, TASKS, UNREACHABLE, USAGE, FozTest, free_port,
                  wait_until)
 
@@ -125,11 +125,11 @@ class Migrate(FozTest):
         count = "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"
         shown = self.worker("migrate", "--dry-run", expect=COMPLETE)
         self.assertIn("incident", shown.text)
-        self.assertEqual("0", postgres.one(url, count))
+        self.assertEqual("0", query.one(url, count))
         self.worker("migrate", expect=COMPLETE)
-        objects = postgres.one(url, count)
+        objects = query.one(url, count)
         self.worker("migrate", expect=COMPLETE)
-        self.assertEqual(objects, postgres.one(url, count))
+        self.assertEqual(objects, query.one(url, count))
 
     def test_two_at_once_do_not_collide(self):
         self.empty_database()

@@ -15,6 +15,7 @@ import unittest
 
 import foz
 import postgres
+import query
 
 ALL_SCOPES = ("dash.read", "dash.admin", "dash.observability")
 
@@ -123,10 +124,10 @@ class ApiCase(unittest.TestCase):
     # -- shorthand
 
     def sql(self, text):
-        return postgres.psql(self.url, text)
+        return query.script(self.url, text)
 
     def rows(self, text):
-        return postgres.rows(self.url, text)
+        return query.rows(self.url, text)
 
     def ask(self, method, path, body=None, key="", headers=None, admin=False, timeout_s=30):
         """One request on a connection of its own. key: "" = the class's, None = none."""

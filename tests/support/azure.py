@@ -8,7 +8,6 @@ from datetime import datetime, timezone
 from decimal import Decimal
 
 import control
-import postgres
 from foz import COMPLETE, FozTest, http
 
 WORK_ITEMS = ("work_item_revision", "work_item", "work_item_link")
@@ -267,9 +266,9 @@ class AzureTest(FozTest):
     def landed(self, task, source=None):
         kinds = self.columns(task)
         names = [name for name in kinds if name != "source" and not name.startswith("etl_")]
-        text = postgres.psql(self.database.url, f"SET TimeZone = 'UTC'; SELECT row_to_json(q) FROM (SELECT {', '.join(names)} "
-                             f"FROM azure_devops.{task} WHERE source = '{source or self.source_name}') q")
-        rows = self.read_lines(("landed", task), [line for line in text.split("\n") if line], lambda row: {
+        found = self.database.rows(f"SELECT row_to_json(q) FROM (SELECT {', '.join(names)} "
+                                   f"FROM azure_devops.{task} WHERE source = '{source or self.source_name}') q")
+        rows = self.read_lines(("landed", task), [row[0] for row in found], lambda row: {
             name: plain(row[name]) if kinds[name] == "jsonb" else landed_typed(row[name], kinds[name]) for name in names})
         by_key = {tuple(row[name] for name in KEYS[task]): row for row in rows}
         self.assertEqual(len(rows), len(by_key), f"{task}: a key twice")

@@ -11,6 +11,7 @@ import tempfile
 import unittest
 
 import postgres
+import query
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("FOZ_BUILD", ROOT / "build"))
@@ -128,11 +129,10 @@ class CoreCase(unittest.TestCase):
     # -- pieces
 
     def one(self, sql):
-        return postgres.one(self.url, sql)
+        return query.one(self.url, sql)
 
     def dicts(self, sql):
-        text = postgres.psql(self.url, f"SET TimeZone = 'UTC'; SELECT row_to_json(q) FROM ({sql}) q")
-        return [json.loads(line) for line in text.split("\n") if line]
+        return query.dicts(self.url, sql)
 
     def publish(self, source, task, *rows, gone=(), refresh=True):
         """Rows are written whole or in part; `gone` are keys. One transaction, as a publish is."""
@@ -165,7 +165,7 @@ class CoreCase(unittest.TestCase):
             sql += [f"DELETE FROM {table} t WHERE {match(row)}", f"UPDATE pg_temp.delta SET kind = 'd' WHERE {same}"]
         if refresh:
             sql.append(f"SELECT core.refresh('{source}', '{kind}', '{URLS[kind]}', '{task}', {self.execution}, 'trace')")
-        postgres.psql(self.url, ";\n".join([*sql, "COMMIT"]))
+        query.script(self.url, ";\n".join([*sql, "COMMIT"]))
 
     def ticket(self, ticket_id):
         found = self.dicts(f"SELECT * FROM api.ticket WHERE ticket_id = {postgres.quote_literal(ticket_id)}")
@@ -195,7 +195,7 @@ class CoreCase(unittest.TestCase):
         totals = json.loads(self.worker("rebuild", "--json"))
         self.assertEqual((0, 0), (totals["changed"], totals["events"]), self.differing(before))
         self.assertEqual(before, self.content())
-        postgres.psql(self.url, "DELETE FROM core.ticket; DELETE FROM core.technician_identity; DELETE FROM core.technician;"
+        query.script(self.url, "DELETE FROM core.ticket; DELETE FROM core.technician_identity; DELETE FROM core.technician;"
                                 "DELETE FROM core.azure_devops_state; DELETE FROM core.azure_devops_project; DELETE FROM core.source")
         self.worker("rebuild")
         self.assertEqual(before, self.content())

@@ -24,6 +24,7 @@ from decimal import Decimal, InvalidOperation
 
 import control
 import postgres
+import query
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get("FOZ_BUILD", os.path.join(ROOT, "build")))
@@ -276,18 +277,17 @@ class Database:
         self.url = cluster.url(name)
 
     def rows(self, sql):
-        return postgres.rows(self.url, sql)
+        return query.rows(self.url, sql)
 
     def one(self, sql):
-        return postgres.one(self.url, sql)
+        return query.one(self.url, sql)
 
     def run(self, sql):
-        return postgres.psql(self.url, sql)
+        return query.script(self.url, sql)
 
     def dicts(self, sql):
         """Rows as dictionaries with JSON's types; numbers with a point are Decimal."""
-        text = postgres.psql(self.url, f"SET TimeZone = 'UTC'; SELECT row_to_json(q) FROM ({sql}) q")
-        return [json.loads(line, parse_float=Decimal) for line in text.split("\n") if line]
+        return query.dicts(self.url, sql, parse_float=Decimal)
 
     def columns(self, schema, table):
         """Column name -> type, in order."""
@@ -314,8 +314,8 @@ class Database:
         """Every row as one comparable text, sorted; without the etl_ columns if so asked."""
         names = [name for name in self.columns(schema, table) if etl or not name.startswith("etl_")]
         listed = ", ".join(postgres.quote_ident(name) for name in names)
-        text = postgres.psql(self.url, f"SELECT row_to_json(q) FROM (SELECT {listed} FROM {schema}.{postgres.quote_ident(table)} ORDER BY source, {key}) q")
-        return [line for line in text.split("\n") if line]
+        found = self.rows(f"SELECT row_to_json(q) FROM (SELECT {listed} FROM {schema}.{postgres.quote_ident(table)} ORDER BY source, {key}) q")
+        return [row[0] for row in found]
 
 
 def differences(database, task, truth, source="snow", key="sys_id", schema="servicenow"):

@@ -14,9 +14,7 @@ manager ends with its process, however that ends; one that was started by comman
 `stop`. Nothing here needs more than Python's standard library.
 """
 import argparse
-import csv
 import glob
-import io
 import itertools
 import json
 import os
@@ -31,7 +29,6 @@ import time
 import urllib.parse
 
 STATE_FILE = "cluster.json"
-NULL = "\\N"
 
 
 class PostgresError(RuntimeError):
@@ -226,9 +223,6 @@ class Cluster:
         """Runs SQL, stops at the first error, returns what psql prints (unaligned, no headers)."""
         return psql(self.url(database), sql, variables)
 
-    def rows(self, sql: str, database: str = "postgres") -> list:
-        return rows(self.url(database), sql)
-
     def createdb(self, name=None, template=None) -> str:
         """Creates a database (from a template: cheap) and returns its URL."""
         name = name or "db%d_%d" % (os.getpid(), next(self.numbers))
@@ -239,7 +233,7 @@ class Cluster:
         self.psql("DROP DATABASE IF EXISTS %s WITH (FORCE)" % quote_ident(name))
 
     def has_database(self, name: str) -> bool:
-        return bool(self.rows("SELECT 1 FROM pg_database WHERE datname = %s" % quote_literal(name)))
+        return bool(self.psql("SELECT 1 FROM pg_database WHERE datname = %s" % quote_literal(name)))
 
 
 def quote_ident(name: str) -> str:
@@ -258,20 +252,6 @@ def psql(url: str, sql: str, variables=None, options=()) -> str:
     if done.returncode != 0:
         raise PostgresError(done.stderr.strip())
     return done.stdout.rstrip("\n")
-
-
-def rows(url: str, sql: str) -> list:
-    """The rows of one query as tuples of text; SQL NULL is None."""
-    text = psql(url, sql, options=["--csv", "-P", "null=" + NULL])
-    return [tuple(None if value == NULL else value for value in row) for row in csv.reader(io.StringIO(text))]
-
-
-def one(url: str, sql: str):
-    """The single value of a query."""
-    found = rows(url, sql)
-    if len(found) != 1 or len(found[0]) != 1:
-        raise PostgresError("expected one value, got %r" % (found[:3],))
-    return found[0][0]
 
 
 def main() -> int:

@@ -16,6 +16,7 @@ import unittest
 
 SUPPORT = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(SUPPORT))
+PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable  # sees Debian's packages
 TAIL_LINES = 60
 JOBS = 3  # a file waits more than it computes: for backoff, timeouts, kill and restart
 LONG = ("test_faults", "refusals", "uci_log", "crash", "test_load_", "lies", "moving", "test_core_")
@@ -99,7 +100,7 @@ class _Job:
         self.started = time.monotonic()
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-B", os.path.join(SUPPORT, "runner.py"), "--one", path, self.result_path],
+                [PYTHON, "-B", os.path.join(SUPPORT, "runner.py"), "--one", path, self.result_path],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=env,
                 start_new_session=True)
 
