@@ -100,6 +100,8 @@ start_server(struct service *service, const char *address, size_t threads, struc
         .answer_limit_us = ANSWER_LIMIT_US,
         .handle = dispatch_handle,
         .answered = dispatch_answered,
+        .resumed = dispatch_resumed,
+        .finished = dispatch_finished,
         .context = service,
     };
     service->server = server_start(&settings, err);

@@ -138,17 +138,18 @@ static enum access_result check_key(struct guard *guard,
                                     struct principal *ret_principal,
                                     struct problem *problem)
 {
-    if (!key_is_well_formed(text)) {
-        return refuse(guard, problem, "the API key is not of the form foz_...");
-    }
     struct credential_digest digest = credential_digest(text);
-    switch (verdict_cache_get(guard->keys, &digest, 0, clock_monotonic_us(), ret_principal)) {
+    int64_t now_us = clock_monotonic_coarse_us();
+    switch (verdict_cache_get(guard->keys, &digest, 0, now_us, ret_principal)) {
     case VERDICT_GRANTED:
         return ACCESS_GRANTED;
     case VERDICT_REFUSED:
         return refuse(guard, problem, "the API key is unknown or revoked");
     case VERDICT_UNKNOWN:
         break;
+    }
+    if (!key_is_well_formed(text)) {
+        return refuse(guard, problem, "the API key is not of the form foz_...");
     }
     return ACCESS_ASK;
 }
@@ -371,6 +372,26 @@ bool access_permits(const struct principal *principal, enum scope scope, struct 
                                                           : "the token comes from");
 }
 
+/* Each answer has them: no printf. */
+static void write_rate(int64_t per_minute,
+                       int64_t burst,
+                       int64_t remaining,
+                       int64_t reset_s,
+                       struct rate_headers *ret_headers)
+{
+    struct buf text;
+    buf_borrow(&text, ret_headers->policy, sizeof(ret_headers->policy));
+    buf_add_c(&text, "\"default\";q=");
+    buf_add_int(&text, per_minute);
+    buf_add_c(&text, ";w=60;b=");
+    buf_add_int(&text, burst);
+    buf_borrow(&text, ret_headers->limit, sizeof(ret_headers->limit));
+    buf_add_c(&text, "\"default\";r=");
+    buf_add_int(&text, remaining);
+    buf_add_c(&text, ";t=");
+    buf_add_int(&text, reset_s);
+}
+
 bool access_rate(struct guard *guard,
                  const struct principal *principal,
                  struct rate_headers *ret_headers,
@@ -385,10 +406,7 @@ bool access_rate(struct guard *guard,
     struct limiter_verdict verdict =
         limiter_take(guard->limiter, principal->id, per_minute, burst, clock_monotonic_us());
     int64_t reset_s = (verdict.wait_us + US_PER_S - 1) / US_PER_S;
-    (void)snprintf(ret_headers->policy, sizeof(ret_headers->policy),
-                   "\"default\";q=%lld;w=60;b=%lld", (long long)per_minute, (long long)burst);
-    (void)snprintf(ret_headers->limit, sizeof(ret_headers->limit), "\"default\";r=%lld;t=%lld",
-                   (long long)verdict.remaining, (long long)reset_s);
+    write_rate(per_minute, burst, verdict.remaining, reset_s, ret_headers);
     if (verdict.is_granted) {
         return true;
     }

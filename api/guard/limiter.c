@@ -54,6 +54,9 @@ static struct allowance *find_allowance(struct limiter *limiter, const char *nam
 {
     struct allowance *allowance = NULL;
     HASH_FIND_STR(limiter->allowances, name, allowance);
+    if (allowance != NULL && allowance->hh.next == NULL) {
+        return allowance;
+    }
     if (allowance != NULL) {
         HASH_DEL(limiter->allowances, allowance);
     } else {

@@ -55,11 +55,13 @@ void meta_write(struct buf *out, const struct meta *meta)
     } else {
         buf_add_c(out, "null");
     }
-    buf_addf(out, ",\"version\":%lld,\"lag_seconds\":", (long long)meta->version);
+    buf_add_c(out, ",\"version\":");
+    buf_add_int(out, meta->version);
+    buf_add_c(out, ",\"lag_seconds\":");
     if (meta->lag_seconds >= 0) {
         buf_add_int(out, meta->lag_seconds);
     } else {
         buf_add_c(out, "null");
     }
-    buf_addf(out, ",\"fresh\":%s}", meta->is_fresh ? "true" : "false");
+    buf_add_c(out, meta->is_fresh ? ",\"fresh\":true}" : ",\"fresh\":false}");
 }

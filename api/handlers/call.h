@@ -68,13 +68,5 @@ struct db *call_writer(struct call *call);
 /* Logs `err` under the trace id and makes it the answer. */
 void call_fail(struct call *call, const struct error *err);
 
-/* What `meta` says. */
-struct meta {
-    const char *as_of; /* RFC 3339, NULL = unknown */
-    int64_t version;
-    int64_t lag_seconds; /* -1 = unknown */
-    bool is_fresh;
-};
-
 /* Appends `"meta":{...}`. */
 void meta_write(struct buf *out, const struct meta *meta);

@@ -33,8 +33,9 @@ static void add_common_headers(struct call *call)
     struct response *response = call->response;
     response_trace(response, request);
     if (call->rate.limit[0] != '\0') {
-        response_header(response, request, "RateLimit", "%s", call->rate.limit);
-        response_header(response, request, "RateLimit-Policy", "%s", call->rate.policy);
+        response_header_text(response, request, "RateLimit", str_from(call->rate.limit), true);
+        response_header_text(response, request, "RateLimit-Policy", str_from(call->rate.policy),
+                             false);
     }
     add_cors(call);
 }
@@ -113,21 +114,21 @@ void dispatch_answered(void *context, const struct exchange *exchange)
     struct service *service = context;
     const struct call *call = exchange->user;
     size_t route = service->n_routes;
+    int64_t duration_us = clock_monotonic_us() - exchange->request.started_us;
+    size_t bytes = exchange->response.body.len + exchange->response.left_out_bytes;
     if (call != NULL && call->match.route != NULL) {
         route = (size_t)(call->match.route - service->routes);
     }
     if (service->metrics != NULL) {
-        http_metrics_count(service->metrics, route, exchange->response.status,
-                           clock_monotonic_us() - exchange->request.started_us,
-                           exchange->response.body.len);
+        http_metrics_count(service->metrics, route, exchange->response.status, duration_us, bytes);
     }
     if (service->usage != NULL) {
         struct usage_event event = {
             .principal = call != NULL ? str_from(call->principal.name) : STR_LITERAL(""),
             .route = route,
             .status = exchange->response.status,
-            .bytes = exchange->response.body.len,
-            .duration_us = clock_monotonic_us() - exchange->request.started_us,
+            .bytes = bytes,
+            .duration_us = duration_us,
         };
         usage_count(service->usage, &event);
     }
@@ -379,6 +380,7 @@ enum exchange_state dispatch_handle(void *context, struct exchange *exchange)
     }
     if (access == ACCESS_GRANTED && reading_from_memory(call)) {
         finish(call);
+        reading_write(call);
         return EXCHANGE_ANSWERED;
     }
     if (access == ACCESS_ASK || (access == ACCESS_GRANTED && !call->match.route->from_memory)) {
@@ -389,5 +391,18 @@ enum exchange_state dispatch_handle(void *context, struct exchange *exchange)
         (void)(call->reading.is_noted ? reading_finish(call) : NULL);
     }
     finish(call);
+    reading_write(call);
     return EXCHANGE_ANSWERED;
+}
+
+void dispatch_resumed(struct exchange *exchange)
+{
+    reading_write(exchange->user);
+}
+
+void dispatch_finished(struct exchange *exchange)
+{
+    if (exchange->user != NULL) {
+        reading_release(exchange->user);
+    }
 }

@@ -8,6 +8,8 @@
  * same either way.
  */
 
-/* server_settings.handle and .answered; context is the struct service. */
+/* What server_settings wants; context is the struct service. */
 enum exchange_state dispatch_handle(void *context, struct exchange *exchange);
 void dispatch_answered(void *context, const struct exchange *exchange);
+void dispatch_resumed(struct exchange *exchange);
+void dispatch_finished(struct exchange *exchange);

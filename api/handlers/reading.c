@@ -10,6 +10,7 @@
 #include "common/io/hash.h"
 
 #define KEY_MAX      (64UL * 1024)
+#define KEY_USUAL    200
 #define HASH_BYTES   8
 #define META_COLUMNS 3
 #define META_MAX     200
@@ -45,9 +46,13 @@ bool reading_prepare(struct call *call)
     }
     struct buf key CLEANUP(buf_release) = {0};
     buf_init(&key, KEY_MAX);
-    buf_addf(&key, "%s\n%s\n%d\n", route->pattern,
-             call->match.values[0].ptr != NULL ? call->match.values[0].ptr : "",
-             (int)reading->format);
+    (void)buf_reserve(&key, KEY_USUAL);
+    buf_add_c(&key, route->pattern);
+    buf_add_char(&key, '\n');
+    buf_add_str(&key, call->match.values[0]);
+    buf_add_char(&key, '\n');
+    buf_add_int(&key, (int)reading->format);
+    buf_add_char(&key, '\n');
     params_write_query(&call->params, except, &key);
     const char *copy = key.overflow ? NULL : arena_strndup(call->arena, key.ptr, key.len);
     if (copy != NULL) {
@@ -84,11 +89,18 @@ static void add_age_headers(struct call *call, const struct meta *meta)
     response_header(response, call->request, "Foz-Fresh", "%s", meta->is_fresh ? "true" : "false");
 }
 
-static void give(struct call *call, const struct cache_answer *answer, bool is_last_good)
+/* What the body depends on. */
+static struct response_origin origin_of(const struct cache_answer *answer, const struct meta *meta)
+{
+    int64_t variant = answer->has_meta ? (meta->lag_seconds + 1) * 2 + meta->is_fresh : 0;
+    return (struct response_origin){answer->id, variant};
+}
+
+static void give(struct call *call, struct cache_answer *answer, bool is_last_good)
 {
     struct response *response = call->response;
     const struct route *route = call->match.route;
-    int64_t age_s = (clock_monotonic_us() - answer->made_us) / US_PER_S;
+    int64_t age_s = (clock_monotonic_coarse_us() - answer->made_us) / US_PER_S;
     int64_t lag_seconds = answer->lag_seconds < 0 ? -1 : answer->lag_seconds + age_s;
     struct meta meta = {
         .as_of = answer->as_of[0] != '\0' ? answer->as_of : NULL,
@@ -98,6 +110,9 @@ static void give(struct call *call, const struct cache_answer *answer, bool is_l
     };
     response_reset(response);
     response->content_type = answer->content_type;
+    if (call->reading.key.ptr != NULL) {
+        response->origin = origin_of(answer, &meta);
+    }
     if (answer->link != NULL) {
         response_header(response, call->request, "Link", "%s", answer->link);
     }
@@ -111,12 +126,31 @@ static void give(struct call *call, const struct cache_answer *answer, bool is_l
                           is_last_good ? 0 : route->ttl_s)) {
         return;
     }
+    reading_release(call);
+    cache_hold(answer);
+    call->reading.given = answer;
+    call->reading.given_meta = meta;
+}
+
+void reading_write(struct call *call)
+{
+    const struct cache_answer *answer = call->reading.given;
+    struct response *response = call->response;
+    bool is_wanted = answer != NULL && call->problem.status == 0;
+    if (!is_wanted || exchange_has_body(response->origin, &response->left_out_bytes)) {
+        return;
+    }
     (void)buf_reserve(&response->body, answer->body_len + META_MAX); /* one allocation */
     buf_add(&response->body, answer->body, answer->body_len);
     if (answer->has_meta) {
-        meta_write(&response->body, &meta);
+        meta_write(&response->body, &call->reading.given_meta);
         buf_add_c(&response->body, "}\n");
     }
+}
+
+void reading_release(struct call *call)
+{
+    cache_drop(TAKE(call->reading.given));
 }
 
 bool reading_from_memory(struct call *call)
@@ -129,7 +163,7 @@ bool reading_from_memory(struct call *call)
     struct cache_answer *answer = cache_find(cache, reading->key, reading->slice);
     if (answer != NULL) {
         give(call, answer, false);
-        cache_drop(cache, answer);
+        cache_drop(answer);
         return true;
     }
     /* A client that has the answer needs no other, whether or not it is still here. "*" means any
@@ -166,7 +200,7 @@ enum cache_part reading_enter(struct call *call)
                                        &answer, &reading->flight);
     if (part == CACHE_HIT) {
         give(call, answer, false);
-        cache_drop(cache, answer);
+        cache_drop(answer);
     }
     return part;
 }
@@ -238,7 +272,7 @@ static struct cache_answer *find_last_good(struct call *call)
 }
 
 static void give_or_refuse(struct call *call,
-                           const struct cache_answer *answer,
+                           struct cache_answer *answer,
                            bool is_last_good,
                            const struct problem *problem)
 {
@@ -275,6 +309,6 @@ struct cache_waiter *reading_finish(struct call *call)
     if (answer != NULL) {
         give_or_refuse(call, answer, !is_good, NULL);
     }
-    cache_drop(cache, answer);
+    cache_drop(answer);
     return waiters;
 }

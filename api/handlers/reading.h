@@ -16,6 +16,14 @@
 struct call;
 struct db_result;
 
+/* What `meta` says. */
+struct meta {
+    const char *as_of; /* RFC 3339, NULL = unknown */
+    int64_t version;
+    int64_t lag_seconds; /* -1 = unknown */
+    bool is_fresh;
+};
+
 struct reading {
     enum list_format format; /* of lists */
     struct str key;          /* of the cache; ptr NULL = this route is not cached */
@@ -27,7 +35,9 @@ struct reading {
     int64_t version;
     char as_of[CACHE_INSTANT_MAX];
     int64_t lag_seconds;
-    struct str link; /* of the next page */
+    struct str link;            /* of the next page */
+    struct cache_answer *given; /* its body is to be sent; held */
+    struct meta given_meta;
 };
 
 /* Settles what the answer depends on: format, key, slice. False: the problem is set. */
@@ -52,6 +62,13 @@ void reading_document(struct call *call, const struct db_result *result);
 /* Completes the answer. Returns the calls that waited for it, which have theirs as well, by `next`.
  */
 struct cache_waiter *reading_finish(struct call *call);
+
+/* On the polling thread, before the answer is sent: those who waited for one answer do not each
+ * keep a copy of it meanwhile. */
+void reading_write(struct call *call);
+
+/* Gives back what the call still holds. */
+void reading_release(struct call *call);
 
 /* The call that lent this to the cache. */
 struct call *reading_waiting_call(struct cache_waiter *waiter);

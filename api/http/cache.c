@@ -1,5 +1,6 @@
 #include "api/http/cache.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "common/base/alloc.h"
@@ -65,13 +66,16 @@ struct cache *cache_new(size_t limit_bytes)
     return cache;
 }
 
+static _Atomic uint64_t n_answers;
+
 struct cache_answer *cache_answer_new(struct str body, struct str link)
 {
     struct cache_answer *answer = XNEW(struct cache_answer);
     answer->body = xstrndup(body.len > 0 ? body.ptr : "", body.len);
     answer->body_len = body.len;
     answer->link = link.len > 0 ? xstrndup(link.ptr, link.len) : NULL;
-    answer->n_users = 1;
+    answer->id = atomic_fetch_add(&n_answers, 1) + 1;
+    atomic_init(&answer->n_users, 1);
     return answer;
 }
 
@@ -82,26 +86,23 @@ static void free_answer(struct cache_answer *answer)
     xfree(answer);
 }
 
-/* Under the lock. */
 static void drop(struct cache_answer *answer)
 {
-    if (--answer->n_users == 0) {
+    if (atomic_fetch_sub(&answer->n_users, 1) == 1) {
         free_answer(answer);
     }
 }
 
-void cache_drop(struct cache *cache, struct cache_answer *answer)
+void cache_drop(struct cache_answer *answer)
 {
     if (answer != NULL) {
-        MUTEX_GUARD(&cache->lock);
         drop(answer);
     }
 }
 
-void cache_hold(struct cache *cache, struct cache_answer *answer)
+void cache_hold(struct cache_answer *answer)
 {
-    MUTEX_GUARD(&cache->lock);
-    answer->n_users++;
+    atomic_fetch_add(&answer->n_users, 1);
 }
 
 /* --- by last use ------------------------------------------------------------------------------ */
@@ -145,9 +146,11 @@ static struct entry *find_entry(struct cache *cache, struct str key, size_t buck
 
 static struct cache_answer *use(struct cache *cache, struct entry *entry)
 {
-    unlink_use(cache, entry);
-    link_newest(cache, entry);
-    entry->answer->n_users++;
+    if (cache->newest != entry) {
+        unlink_use(cache, entry);
+        link_newest(cache, entry);
+    }
+    cache_hold(entry->answer);
     return entry->answer;
 }
 
@@ -183,7 +186,7 @@ keep(struct cache *cache, const struct cache_flight *flight, struct cache_answer
     entry->slice = flight->slice;
     entry->cost_bytes = cost_bytes;
     entry->answer = answer;
-    answer->n_users++;
+    cache_hold(answer);
     entry->chain = cache->entries[entry->bucket];
     cache->entries[entry->bucket] = entry;
     link_newest(cache, entry);

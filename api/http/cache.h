@@ -32,7 +32,8 @@ struct cache_answer {
     char *link;                    /* of rel="next"; NULL = none */
     char *body;
     size_t body_len;
-    int n_users; /* guarded by the cache's lock */
+    uint64_t id; /* no other answer of this process has it; never 0 */
+    _Atomic int n_users;
 };
 
 struct cache;
@@ -49,7 +50,7 @@ void cache_free(struct cache *cache);        /* nobody may hold an answer; accep
 
 /* Copies key and body; the caller holds the answer. */
 struct cache_answer *cache_answer_new(struct str body, struct str link);
-void cache_drop(struct cache *cache, struct cache_answer *answer); /* accepts NULL */
+void cache_drop(struct cache_answer *answer); /* accepts NULL */
 
 /* The database is being watched and stands at this version: answers made from now on are good until
  * the next cache_unsettle. */
@@ -87,7 +88,7 @@ struct cache_waiter *
 cache_land(struct cache *cache, struct cache_flight *flight, struct cache_answer *answer);
 
 /* Holds an answer once more, for somebody else. */
-void cache_hold(struct cache *cache, struct cache_answer *answer);
+void cache_hold(struct cache_answer *answer);
 
 struct cache_counters {
     int64_t hits;

@@ -8,6 +8,7 @@
 /* Listening sockets: from the text of the configuration to a descriptor, and back to text. */
 
 #define LISTEN_ADDRESS_MAX 80
+#define PEER_TEXT_MAX      48
 
 /* Binds and listens, close-on-exec. -1 and ERROR_CONFIG naming the address and the cure. */
 int listen_open(const char *address, struct error *err);

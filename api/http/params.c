@@ -466,7 +466,9 @@ void params_write_query(const struct params *params, const char *const *except, 
             continue;
         }
         for (size_t k = 0; k < params->values[i].n_texts; k++) {
-            buf_addf(out, "%s%s=", out->len == start ? "" : "&", spec->name);
+            buf_add_c(out, out->len == start ? "" : "&");
+            buf_add_c(out, spec->name);
+            buf_add_char(out, '=');
             buf_add_percent(out, str_from(params->values[i].texts[k]), "");
         }
     }

@@ -2,16 +2,35 @@
 
 #include <string.h>
 
-static bool is_token_char(char c)
+/* RFC 9110 section 5.6.2. */
+static bool is_token_byte(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+    switch (c) {
+    case '!':
+    case '#':
+    case '$':
+    case '%':
+    case '&':
+    case '\'':
+    case '*':
+    case '+':
+    case '-':
+    case '.':
+    case '^':
+    case '_':
+    case '`':
+    case '|':
+    case '~':
+        return true;
+    default:
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    }
 }
 
 static bool is_token(struct str text)
 {
     for (size_t i = 0; i < text.len; i++) {
-        if (!is_token_char(text.ptr[i])) {
+        if (!is_token_byte(text.ptr[i])) {
             return false;
         }
     }

@@ -28,13 +28,13 @@ struct request {
     struct str path;  /* raw, without the query */
     struct str query; /* raw, without the question mark */
     struct str version;
-    struct header headers[REQUEST_HEADERS_MAX];
     size_t n_headers;
     struct str body;
-    char remote[48]; /* the peer's address, numeric */
+    const char *remote; /* the peer's address, numeric */
     int64_t started_us;
     struct trace trace;
     struct str request_id; /* as sent, empty if absent or unfit to be echoed */
+    struct header *headers;
 };
 
 /* Cuts "/path?query" (or "http://host/path?query", or "*"). */

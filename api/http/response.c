@@ -25,21 +25,26 @@ void response_reset(struct response *response)
     response->status = 200;
     response->content_type = NULL;
     response->n_headers = 0;
+    response->origin = (struct response_origin){0};
+    response->left_out_bytes = 0;
+    response->close = false;
     buf_reset(&response->body);
 }
 
-/* Most formats are "%s", a dozen an answer: those need no copy. Returns the length. */
-PRINTF_FORMAT(1, 0)
-
-static int
-read_value(const char *format, va_list args, char text[VALUE_MAX], const char **ret_value)
+void response_header_text(struct response *response,
+                          const struct request *request,
+                          const char *name,
+                          struct str value,
+                          bool is_own)
 {
-    if (strcmp(format, "%s") == 0) {
-        *ret_value = va_arg(args, const char *);
-        return (int)strnlen(*ret_value, VALUE_MAX);
+    if (value.len >= VALUE_MAX || response->n_headers == RESPONSE_HEADERS_MAX ||
+        memchr(value.ptr, '\r', value.len) != NULL || memchr(value.ptr, '\n', value.len) != NULL) {
+        return;
     }
-    *ret_value = text;
-    return vsnprintf(text, VALUE_MAX, format, args);
+    const char *copy = arena_strndup(request->arena, value.ptr, value.len);
+    if (copy != NULL) {
+        response->headers[response->n_headers++] = (struct response_header){name, copy, is_own};
+    }
 }
 
 void response_header(struct response *response,
@@ -49,18 +54,12 @@ void response_header(struct response *response,
                      ...)
 {
     char text[VALUE_MAX];
-    const char *plain = NULL;
     va_list args;
     va_start(args, format);
-    int len = read_value(format, args, text, &plain);
+    int len = vsnprintf(text, VALUE_MAX, format, args);
     va_end(args);
-    if (len < 0 || len >= VALUE_MAX || response->n_headers == RESPONSE_HEADERS_MAX ||
-        memchr(plain, '\r', (size_t)len) != NULL || memchr(plain, '\n', (size_t)len) != NULL) {
-        return;
-    }
-    const char *value = arena_strndup(request->arena, plain, (size_t)len);
-    if (value != NULL) {
-        response->headers[response->n_headers++] = (struct response_header){name, value};
+    if (len >= 0 && len < VALUE_MAX) {
+        response_header_text(response, request, name, (struct str){text, (size_t)len}, false);
     }
 }
 
@@ -68,9 +67,10 @@ void response_trace(struct response *response, const struct request *request)
 {
     char traceparent[TRACE_PARENT_LEN + 1];
     trace_format(&request->trace, traceparent);
-    response_header(response, request, "traceparent", "%s", traceparent);
+    response_header_text(response, request, "traceparent",
+                         (struct str){traceparent, TRACE_PARENT_LEN}, true);
     if (request->request_id.ptr != NULL) {
-        response_header(response, request, "X-Request-Id", "%.*s", STR_ARG(request->request_id));
+        response_header_text(response, request, "X-Request-Id", request->request_id, true);
     }
 }
 
@@ -127,18 +127,23 @@ bool response_validate(struct response *response,
                        int ttl_s)
 {
     char etag[RESPONSE_ETAG_MAX + 8];
-    (void)snprintf(etag, sizeof(etag), "W/\"%.*s\"", STR_ARG(basis));
-    response_header(response, request, "ETag", "%s", etag);
-    if (ttl_s > 0) {
-        response_header(response, request, "Cache-Control", "private, max-age=%d", ttl_s);
-    } else {
-        response_header(response, request, "Cache-Control", "private, max-age=0");
-    }
+    struct buf text;
+    buf_borrow(&text, etag, sizeof(etag));
+    buf_add_c(&text, "W/\"");
+    buf_add_str(&text, basis);
+    buf_add_char(&text, '"');
+    response_header_text(response, request, "ETag", buf_str(&text), false);
+    char cache_control[48];
+    buf_borrow(&text, cache_control, sizeof(cache_control));
+    buf_add_c(&text, "private, max-age=");
+    buf_add_int(&text, ttl_s > 0 ? ttl_s : 0);
+    response_header_text(response, request, "Cache-Control", buf_str(&text), false);
     if (!etag_matches(request, etag)) {
         return false;
     }
     response->status = 304;
     response->content_type = NULL;
+    response->origin.variant = RESPONSE_NOT_MODIFIED;
     buf_reset(&response->body);
     return true;
 }

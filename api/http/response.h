@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "api/http/problem.h"
 #include "api/http/request.h"
@@ -19,10 +20,22 @@
 struct response_header {
     const char *name;
     const char *value;
+    bool is_own; /* differs with each request; all others may be shared by many answers */
 };
+
+/* Answers with the same origin have the same body. A body that was sent a moment ago need not be
+ * built again: see exchange_has_body. */
+struct response_origin {
+    uint64_t id;     /* of what it was made from; 0 = unknown, nothing can be said */
+    int64_t variant; /* which of those that can be made from it, or: */
+};
+
+#define RESPONSE_NOT_MODIFIED INT64_MIN
 
 struct response {
     int status;
+    struct response_origin origin;
+    size_t left_out_bytes;    /* of a body that is sent but not in `body` */
     const char *content_type; /* NULL = no body */
     struct response_header headers[RESPONSE_HEADERS_MAX];
     size_t n_headers;
@@ -42,6 +55,13 @@ void response_header(struct response *response,
                      const char *name,
                      const char *format,
                      ...) PRINTF_FORMAT(4, 5);
+
+/* The same without a format; `is_own`: see above. */
+void response_header_text(struct response *response,
+                          const struct request *request,
+                          const char *name,
+                          struct str value,
+                          bool is_own);
 
 /* "traceparent", and "X-Request-Id" if the request had one that can be echoed. */
 void response_trace(struct response *response, const struct request *request);

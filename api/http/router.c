@@ -7,7 +7,7 @@ static bool pattern_matches(const char *pattern, struct str path, struct str *va
     size_t at = 0;
     size_t n_values = 0;
     while (*pattern != '\0') {
-        if (strcmp(pattern, "[/]") == 0) {
+        if (*pattern == '[' && strcmp(pattern, "[/]") == 0) {
             return at == path.len || (at + 1 == path.len && path.ptr[at] == '/');
         }
         if (*pattern == '{') {

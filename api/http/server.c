@@ -4,32 +4,27 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <microhttpd.h>
 
 #include "api/http/listen.h"
+#include "api/http/peers.h"
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/thread.h"
 
-#define CONNECTION_MEMORY_BYTES (32UL * 1024)
+/* A head with the longest credential fits twice. The library wipes all of it behind each request,
+ * and each open connection has one. */
+#define CONNECTION_MEMORY_BYTES (16UL * 1024)
 #define ARENA_EXTRA_BYTES       (256UL * 1024)
-#define REAP_INTERVAL_US        (250 * US_PER_MS)
+/* Enough for most requests: hundreds may wait for one answer. */
+#define ARENA_FIRST_BYTES (4UL * 1024)
 /* Closing while the client still writes resets the connection, and the answer may be lost with it.
  * So an upload that is too large is read and dropped up to this size before the 413; what is
  * larger, or waits for our word (Expect), is answered at once. */
 #define OVERSIZE_PATIENCE_BYTES (INT64_C(16) * 1024 * 1024)
-
-/* One open socket; what the reaper knows of it. */
-struct peer {
-    struct peer *next;  /* guarded by server's lock */
-    struct peer **link; /* guarded by server's lock */
-    int fd;
-    _Atomic int64_t deadline_us; /* monotonic; INT64_MAX while the time is ours, not the peer's */
-};
 
 enum stage { STAGE_HEADERS, STAGE_BODY, STAGE_ANSWERING, STAGE_SENT };
 
@@ -37,6 +32,7 @@ enum stage { STAGE_HEADERS, STAGE_BODY, STAGE_ANSWERING, STAGE_SENT };
 struct transaction {
     struct exchange exchange;
     struct server *server;
+    struct sender *sender;
     struct MHD_Connection *connection;
     struct peer *peer;
     enum stage stage;
@@ -47,22 +43,48 @@ struct transaction {
     size_t body_dropped;
 };
 
+/* Answers of up to this size are kept ready for the next who is told the same. */
+#define SHARED_BODY_MAX (128UL * 1024)
+#define SHARED_ANSWERS  8
+/* What a request may leave to the next one in buffers. */
+#define SPARE_BODY_MAX (64UL * 1024)
+
+/* An answer ready to be sent, but for the headers that are each request's own. */
+struct shared_answer {
+    struct MHD_Response *answer; /* NULL = free */
+    struct response_origin origin;
+    int status;
+    const char *content_type; /* static */
+    const char **names;       /* of the headers that are not own */
+    char **values;
+    size_t n_headers;
+    char *body; /* the library's to free */
+    size_t body_len;
+};
+
+/* What a polling thread has for itself, so that requests on two of them share nothing. */
+struct sender {
+    struct sender *next;
+    struct server *server;
+    struct transaction *spare;
+    _Atomic int64_t n_in_flight;
+    size_t next_shared;
+    struct shared_answer shared[SHARED_ANSWERS];
+};
+
+static _Thread_local struct sender *my_sender;
+
 struct server {
     struct server_settings settings;
     struct MHD_Daemon *daemon;
     char address[LISTEN_ADDRESS_MAX];
     bool is_loopback;
     bool checks_lines;
+    struct peers *peers;
     struct mutex lock;
-    struct condition changed;
-    struct peer *peers; /* guarded by lock */
-    bool reaper_stops;  /* guarded by lock */
-    struct thread reaper;
+    struct condition idle;
+    struct sender *senders; /* guarded by lock */
     int listen_fd;
-    _Atomic int64_t n_in_flight;
-    _Atomic int64_t n_connections;
-    _Atomic int64_t n_connections_total;
-    _Atomic int64_t n_slow_closed;
     _Atomic bool draining;
 };
 
@@ -71,41 +93,7 @@ static struct transaction *transaction_of(struct exchange *exchange)
     return (struct transaction *)(void *)exchange;
 }
 
-/* --- connections ------------------------------------------------------------------------------ */
-
-static void
-add_peer(struct server *server, struct MHD_Connection *connection, void **socket_context)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    struct peer *peer = XNEW(struct peer);
-    peer->fd = info != NULL ? (int)info->connect_fd : -1;
-    atomic_store(&peer->deadline_us, clock_monotonic_us() + server->settings.request_limit_us);
-    *socket_context = peer;
-    atomic_fetch_add(&server->n_connections, 1);
-    atomic_fetch_add(&server->n_connections_total, 1);
-    MUTEX_GUARD(&server->lock);
-    peer->next = server->peers;
-    peer->link = &server->peers;
-    if (peer->next != NULL) {
-        peer->next->link = &peer->next;
-    }
-    server->peers = peer;
-}
-
-/* Called before the library closes the descriptor: the reaper never shuts down a reused one. */
-static void remove_peer(struct server *server, struct peer *peer)
-{
-    {
-        MUTEX_GUARD(&server->lock);
-        *peer->link = peer->next;
-        if (peer->next != NULL) {
-            peer->next->link = peer->link;
-        }
-    }
-    atomic_fetch_sub(&server->n_connections, 1);
-    xfree(peer);
-}
+/* --- connections and polling threads ------------------------------------------------------- */
 
 static void on_connection(void *cls,
                           struct MHD_Connection *connection,
@@ -114,61 +102,101 @@ static void on_connection(void *cls,
 {
     struct server *server = cls;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        add_peer(server, connection, socket_context);
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        int fd = info != NULL ? (int)info->connect_fd : -1;
+        info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+        *socket_context = peers_add(server->peers, fd, info != NULL ? info->client_addr : NULL);
     } else if (*socket_context != NULL) {
-        remove_peer(server, *socket_context);
+        peers_remove(server->peers, *socket_context);
         *socket_context = NULL;
     }
 }
 
-static void reap(struct server *server)
+static struct sender *get_sender(struct server *server)
 {
-    int64_t now_us = clock_monotonic_us();
-    for (struct peer *peer = server->peers; peer != NULL; peer = peer->next) {
-        if (atomic_load(&peer->deadline_us) < now_us) {
-            /* The polling thread wakes up, reads the end and closes. */
-            (void)shutdown(peer->fd, SHUT_RDWR);
-            atomic_store(&peer->deadline_us, INT64_MAX);
-            atomic_fetch_add(&server->n_slow_closed, 1);
-        }
+    if (my_sender == NULL) {
+        my_sender = XNEW(struct sender);
+        my_sender->server = server;
+        MUTEX_GUARD(&server->lock);
+        my_sender->next = server->senders;
+        server->senders = my_sender;
     }
+    assert(my_sender->server == server);
+    return my_sender;
 }
 
-/* libmicrohttpd's own timeout starts again with each byte; this one does not. */
-static void *reaper_main(void *arg)
+static int64_t count_in_flight(const struct server *server)
 {
-    struct server *server = arg;
-    MUTEX_GUARD(&server->lock);
-    while (!server->reaper_stops) {
-        (void)condition_wait_until(&server->changed, &server->lock,
-                                   clock_monotonic_us() + REAP_INTERVAL_US);
-        reap(server);
+    int64_t count = 0;
+    for (const struct sender *sender = server->senders; sender != NULL; sender = sender->next) {
+        count += atomic_load(&sender->n_in_flight);
     }
-    return NULL;
+    return count;
 }
 
 /* --- one request ------------------------------------------------------------------------------ */
 
+static struct transaction *new_transaction(const struct server *server)
+{
+    struct transaction *transaction = XNEW(struct transaction);
+    buf_init(&transaction->target, CONNECTION_MEMORY_BYTES);
+    buf_init(&transaction->body, server->settings.body_limit_bytes);
+    response_init(&transaction->exchange.response);
+    arena_init_small(&transaction->exchange.arena,
+                     server->settings.body_limit_bytes * 2 + ARENA_EXTRA_BYTES, ARENA_FIRST_BYTES);
+    return transaction;
+}
+
+static void free_transaction(struct transaction *transaction)
+{
+    if (transaction != NULL) {
+        buf_release(&transaction->target);
+        buf_release(&transaction->body);
+        response_release(&transaction->exchange.response);
+        arena_release(&transaction->exchange.arena);
+        xfree(transaction);
+    }
+}
+
+/* Keeps it for the next request, or most of its time would go into memory. */
+static bool keep_transaction(struct transaction *transaction)
+{
+    struct sender *sender = my_sender; /* NULL while the server stops */
+    if (sender == NULL || sender->spare != NULL || transaction->body.capacity > SPARE_BODY_MAX ||
+        transaction->exchange.response.body.capacity > SPARE_BODY_MAX) {
+        return false;
+    }
+    buf_reset(&transaction->target);
+    buf_reset(&transaction->body);
+    response_reset(&transaction->exchange.response);
+    arena_reset(&transaction->exchange.arena);
+    sender->spare = transaction;
+    return true;
+}
+
 static void *on_target(void *cls, const char *target, struct MHD_Connection *connection)
 {
     struct server *server = cls;
-    struct transaction *transaction = XNEW(struct transaction);
+    struct sender *sender = get_sender(server);
+    struct transaction *transaction =
+        sender->spare != NULL ? TAKE(sender->spare) : new_transaction(server);
+    transaction->sender = sender;
     transaction->server = server;
     transaction->connection = connection;
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     transaction->peer = info != NULL ? info->socket_context : NULL;
+    transaction->stage = STAGE_HEADERS;
     transaction->raw_target = target;
     transaction->raw_target_len = strlen(target);
-    buf_init(&transaction->target, CONNECTION_MEMORY_BYTES);
+    transaction->body_dropped = 0;
     buf_add(&transaction->target, target, transaction->raw_target_len);
-    buf_init(&transaction->body, server->settings.body_limit_bytes);
     struct exchange *exchange = &transaction->exchange;
-    arena_init(&exchange->arena, server->settings.body_limit_bytes * 2 + ARENA_EXTRA_BYTES);
-    response_init(&exchange->response);
-    exchange->request.arena = &exchange->arena;
+    exchange->user = NULL;
+    exchange->request = (struct request){.arena = &exchange->arena};
     exchange->request.started_us = clock_monotonic_us();
-    atomic_fetch_add(&server->n_in_flight, 1);
+    atomic_fetch_add(&sender->n_in_flight, 1);
     return transaction;
 }
 
@@ -186,22 +214,24 @@ static void on_completed(void *cls,
         return;
     }
     if (transaction->peer != NULL) {
-        atomic_store(&transaction->peer->deadline_us,
-                     clock_monotonic_us() + server->settings.request_limit_us);
+        peer_limit(transaction->peer, server->settings.request_limit_us);
     }
-    buf_release(&transaction->target);
-    buf_release(&transaction->body);
-    response_release(&transaction->exchange.response);
-    arena_release(&transaction->exchange.arena);
-    xfree(transaction);
-    if (atomic_fetch_sub(&server->n_in_flight, 1) == 1 && atomic_load(&server->draining)) {
+    if (server->settings.finished != NULL) {
+        server->settings.finished(&transaction->exchange);
+    }
+    struct sender *sender = transaction->sender;
+    if (!keep_transaction(transaction)) {
+        free_transaction(transaction);
+    }
+    if (atomic_fetch_sub(&sender->n_in_flight, 1) == 1 && atomic_load(&server->draining)) {
         MUTEX_GUARD(&server->lock);
-        condition_broadcast(&server->changed);
+        condition_broadcast(&server->idle);
     }
 }
 
 struct header_sink {
-    struct request *request;
+    struct header headers[REQUEST_HEADERS_MAX];
+    size_t n_headers;
     bool overflow;
 };
 
@@ -214,12 +244,11 @@ static enum MHD_Result on_header(void *cls,
 {
     (void)kind;
     struct header_sink *sink = cls;
-    if (sink->request->n_headers == REQUEST_HEADERS_MAX) {
+    if (sink->n_headers == REQUEST_HEADERS_MAX) {
         sink->overflow = true;
         return MHD_NO;
     }
-    sink->request->headers[sink->request->n_headers++] =
-        (struct header){{key, key_size}, {value, value_size}};
+    sink->headers[sink->n_headers++] = (struct header){{key, key_size}, {value, value_size}};
     return MHD_YES;
 }
 
@@ -255,6 +284,183 @@ lines_are_clean(const struct transaction *transaction, const char *method, const
            info->header_size == (size_t)(end + 4 - method);
 }
 
+/* --- answers ---------------------------------------------------------------------------------- */
+
+static void add_headers(struct MHD_Response *answer, const struct response *response, bool is_own)
+{
+    for (size_t i = 0; i < response->n_headers; i++) {
+        const struct response_header *header = &response->headers[i];
+        if (header->is_own == is_own) {
+            (void)MHD_add_response_header(answer, header->name, header->value);
+        }
+    }
+}
+
+static struct MHD_Response *
+new_answer(const struct response *response, char *body, enum MHD_ResponseMemoryMode mode)
+{
+    struct MHD_Response *answer = MHD_create_response_from_buffer(response->body.len, body, mode);
+    if (answer == NULL) {
+        return NULL;
+    }
+    if (response->content_type != NULL) {
+        (void)MHD_add_response_header(answer, "Content-Type", response->content_type);
+    }
+    add_headers(answer, response, false);
+    (void)MHD_add_response_header(answer, "X-Content-Type-Options", "nosniff");
+    return answer;
+}
+
+static bool is_of_origin(const struct shared_answer *shared, struct response_origin origin)
+{
+    return shared->answer != NULL && origin.id != 0 && shared->origin.id == origin.id &&
+           shared->origin.variant == origin.variant;
+}
+
+bool exchange_has_body(struct response_origin origin, size_t *ret_len)
+{
+    for (size_t i = 0; my_sender != NULL && i < SHARED_ANSWERS; i++) {
+        const struct shared_answer *shared = &my_sender->shared[i];
+        if (is_of_origin(shared, origin)) {
+            *ret_len = shared->body_len;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_same(const struct shared_answer *shared, const struct response *response)
+{
+    if (!is_of_origin(shared, response->origin) || shared->status != response->status ||
+        shared->content_type != response->content_type) {
+        return false;
+    }
+    size_t n_headers = 0;
+    for (size_t i = 0; i < response->n_headers; i++) {
+        const struct response_header *header = &response->headers[i];
+        if (header->is_own) {
+            continue;
+        }
+        if (n_headers == shared->n_headers || strcmp(shared->names[n_headers], header->name) != 0 ||
+            strcmp(shared->values[n_headers], header->value) != 0) {
+            return false;
+        }
+        n_headers++;
+    }
+    return n_headers == shared->n_headers;
+}
+
+static void release_shared(struct shared_answer *shared)
+{
+    if (shared->answer == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < shared->n_headers; i++) {
+        xfree(shared->values[i]);
+    }
+    xfree(shared->names);
+    xfree(shared->values);
+    MHD_destroy_response(shared->answer); /* whoever is still being sent it holds it */
+    *shared = (struct shared_answer){0};
+}
+
+static bool make_shared(struct shared_answer *shared, const struct response *response)
+{
+    release_shared(shared);
+    char *body = xstrndup(response->body.ptr, response->body.len);
+    shared->answer = new_answer(response, body, MHD_RESPMEM_MUST_FREE);
+    if (shared->answer == NULL) {
+        xfree(body);
+        return false;
+    }
+    shared->origin = response->origin;
+    shared->status = response->status;
+    shared->content_type = response->content_type;
+    shared->body = body;
+    shared->body_len = response->body.len;
+    shared->names = xcalloc(response->n_headers + 1, sizeof(*shared->names));
+    shared->values = xcalloc(response->n_headers + 1, sizeof(*shared->values));
+    for (size_t i = 0; i < response->n_headers; i++) {
+        if (!response->headers[i].is_own) {
+            shared->names[shared->n_headers] = response->headers[i].name;
+            shared->values[shared->n_headers++] = xstrdup(response->headers[i].value);
+        }
+    }
+    return true;
+}
+
+/* The library copies headers into the connection before the callback's caller returns, so the last
+ * request's own can be taken off when the next one comes: all on this thread. */
+static void remove_own_headers(struct MHD_Response *answer)
+{
+    static const char *const names[] = {"traceparent", "X-Request-Id", "RateLimit"};
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        const char *value = MHD_get_response_header(answer, names[i]);
+        if (value != NULL) {
+            (void)MHD_del_response_header(answer, names[i], value);
+        }
+    }
+}
+
+/* The handler left the body out, yet this answer needs one of its own. */
+static void restore_body(const struct sender *sender, struct response *response)
+{
+    for (size_t i = 0; i < SHARED_ANSWERS && response->left_out_bytes > 0; i++) {
+        const struct shared_answer *shared = &sender->shared[i];
+        if (is_of_origin(shared, response->origin)) {
+            buf_add(&response->body, shared->body, shared->body_len);
+            response->left_out_bytes = 0;
+        }
+    }
+    assert(response->left_out_bytes == 0);
+}
+
+/* The object that all who are told the same are sent; NULL if there is none to be. */
+static struct MHD_Response *share_answer(struct sender *sender, struct response *response)
+{
+    struct shared_answer *found = NULL;
+    for (size_t i = 0; i < SHARED_ANSWERS && found == NULL; i++) {
+        found = is_same(&sender->shared[i], response) ? &sender->shared[i] : NULL;
+    }
+    if (found == NULL) {
+        restore_body(sender, response);
+        found = &sender->shared[sender->next_shared++ % SHARED_ANSWERS];
+        if (!make_shared(found, response)) {
+            return NULL;
+        }
+    }
+    remove_own_headers(found->answer);
+    add_headers(found->answer, response, true);
+    return found->answer;
+}
+
+static enum MHD_Result queue_answer(struct transaction *transaction)
+{
+    struct response *response = &transaction->exchange.response;
+    struct sender *sender = transaction->sender;
+    bool is_last = response->close || atomic_load(&transaction->server->draining);
+    bool may_be_shared =
+        !is_last && response->origin.id != 0 && response->body.len <= SHARED_BODY_MAX;
+    struct MHD_Response *shared = may_be_shared ? share_answer(sender, response) : NULL;
+    if (shared != NULL) {
+        return MHD_queue_response(transaction->connection, (unsigned)response->status, shared);
+    }
+    restore_body(sender, response);
+    /* The body belongs to the exchange, which lives until on_completed. */
+    struct MHD_Response *answer = new_answer(response, response->body.ptr, MHD_RESPMEM_PERSISTENT);
+    if (answer == NULL) {
+        return MHD_NO;
+    }
+    add_headers(answer, response, true);
+    if (is_last) {
+        (void)MHD_add_response_header(answer, "Connection", "close");
+    }
+    enum MHD_Result result =
+        MHD_queue_response(transaction->connection, (unsigned)response->status, answer);
+    MHD_destroy_response(answer);
+    return result;
+}
+
 static enum MHD_Result send_answer(struct transaction *transaction)
 {
     struct exchange *exchange = &transaction->exchange;
@@ -262,8 +468,7 @@ static enum MHD_Result send_answer(struct transaction *transaction)
     struct response *response = &exchange->response;
     transaction->stage = STAGE_SENT;
     if (transaction->peer != NULL) {
-        atomic_store(&transaction->peer->deadline_us,
-                     clock_monotonic_us() + server->settings.answer_limit_us);
+        peer_limit(transaction->peer, server->settings.answer_limit_us);
     }
     if (response->body.overflow) {
         struct problem problem = {0};
@@ -272,30 +477,10 @@ static enum MHD_Result send_answer(struct transaction *transaction)
         response_problem(response, &exchange->request, &problem);
         response_trace(response, &exchange->request);
     }
-    /* The body belongs to the exchange, which lives until on_completed. */
-    struct MHD_Response *answer = MHD_create_response_from_buffer(
-        response->body.len, response->body.ptr, MHD_RESPMEM_PERSISTENT);
-    if (answer == NULL) {
-        return MHD_NO;
-    }
-    if (response->content_type != NULL) {
-        (void)MHD_add_response_header(answer, "Content-Type", response->content_type);
-    }
-    for (size_t i = 0; i < response->n_headers; i++) {
-        (void)MHD_add_response_header(answer, response->headers[i].name,
-                                      response->headers[i].value);
-    }
-    (void)MHD_add_response_header(answer, "X-Content-Type-Options", "nosniff");
-    if (response->close || atomic_load(&server->draining)) {
-        (void)MHD_add_response_header(answer, "Connection", "close");
-    }
     if (server->settings.answered != NULL) {
         server->settings.answered(server->settings.context, exchange);
     }
-    enum MHD_Result result =
-        MHD_queue_response(transaction->connection, (unsigned)response->status, answer);
-    MHD_destroy_response(answer);
-    return result;
+    return queue_answer(transaction);
 }
 
 static enum MHD_Result refuse(struct transaction *transaction, const struct problem *problem)
@@ -311,18 +496,24 @@ static enum MHD_Result refuse(struct transaction *transaction, const struct prob
 static void read_head(struct transaction *transaction,
                       const char *method,
                       const char *version,
-                      struct header_sink *sink)
+                      bool *ret_overflow)
 {
     struct request *request = &transaction->exchange.request;
     request->method = str_from(method);
     request->version = str_from(version);
     request_set_target(request, buf_str(&transaction->target));
-    sink->request = request;
-    (void)MHD_get_connection_values_n(transaction->connection, MHD_HEADER_KIND, on_header, sink);
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(transaction->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    listen_peer_text(info != NULL ? info->client_addr : NULL, request->remote,
-                     sizeof(request->remote));
+    struct header_sink sink;
+    sink.n_headers = 0;
+    sink.overflow = false;
+    (void)MHD_get_connection_values_n(transaction->connection, MHD_HEADER_KIND, on_header, &sink);
+    size_t size = sink.n_headers * sizeof(*request->headers);
+    request->headers = arena_alloc(request->arena, size);
+    if (request->headers != NULL) {
+        memcpy(request->headers, sink.headers, size);
+        request->n_headers = sink.n_headers;
+    }
+    *ret_overflow = sink.overflow || request->headers == NULL;
+    request->remote = transaction->peer != NULL ? peer_remote(transaction->peer) : "unknown";
     trace_start(&request->trace, request_header(request, "traceparent"));
     struct str request_id = request_header(request, "X-Request-Id");
     if (trace_request_id_is_valid(request_id)) {
@@ -335,10 +526,10 @@ on_head(struct transaction *transaction, const char *method, const char *version
 {
     struct server *server = transaction->server;
     struct request *request = &transaction->exchange.request;
-    struct header_sink sink = {0};
-    read_head(transaction, method, version, &sink);
+    bool overflow = false;
+    read_head(transaction, method, version, &overflow);
     struct problem problem = {0};
-    if (sink.overflow) {
+    if (overflow) {
         (void)problem_set(&problem, 431, "too_many_headers", "send at most %d headers",
                           REQUEST_HEADERS_MAX);
         return refuse(transaction, &problem);
@@ -385,7 +576,7 @@ static enum MHD_Result on_whole(struct transaction *transaction)
         return refuse(transaction, &problem);
     }
     if (transaction->peer != NULL) {
-        atomic_store(&transaction->peer->deadline_us, INT64_MAX);
+        peer_limit(transaction->peer, PEER_TIME_IS_OURS);
     }
     transaction->exchange.request.body = buf_str(&transaction->body);
     transaction->stage = STAGE_ANSWERING;
@@ -421,6 +612,9 @@ static enum MHD_Result on_access(void *cls,
         return *upload_data_size > 0 ? on_upload(transaction, upload_data, upload_data_size)
                                      : on_whole(transaction);
     case STAGE_ANSWERING:
+        if (transaction->server->settings.resumed != NULL) {
+            transaction->server->settings.resumed(&transaction->exchange);
+        }
         return send_answer(transaction);
     case STAGE_SENT:
         break;
@@ -498,11 +692,13 @@ struct server *server_start(const struct server_settings *settings, struct error
     server->checks_lines = strncmp(MHD_get_version(), "0.9.", 4) == 0;
     listen_describe(fd, server->address);
     mutex_init(&server->lock);
-    condition_init(&server->changed);
+    condition_init(&server->idle);
+    server->peers = peers_start(settings->request_limit_us);
     server->daemon = start_daemon(server);
     if (server->daemon == NULL) {
         (void)close(fd);
-        condition_release(&server->changed);
+        peers_stop(server->peers);
+        condition_release(&server->idle);
         mutex_release(&server->lock);
         error_set(err, ERROR_CONFIG,
                   "cannot serve on %s: libmicrohttpd did not start; check the limits of this "
@@ -511,7 +707,6 @@ struct server *server_start(const struct server_settings *settings, struct error
         xfree(server);
         return NULL;
     }
-    thread_start(&server->reaper, "http reaper", reaper_main, server);
     return server;
 }
 
@@ -527,10 +722,11 @@ bool server_is_loopback(const struct server *server)
 
 struct server_counters server_counters(struct server *server)
 {
+    struct peers_counters counters = peers_counters(server->peers);
     return (struct server_counters){
-        .connections = atomic_load(&server->n_connections),
-        .connections_total = atomic_load(&server->n_connections_total),
-        .slow_closed_total = atomic_load(&server->n_slow_closed),
+        .connections = counters.open,
+        .connections_total = counters.total,
+        .slow_closed_total = counters.slow_closed_total,
     };
 }
 
@@ -543,12 +739,22 @@ bool server_drain(struct server *server, int64_t deadline_us)
         }
     }
     MUTEX_GUARD(&server->lock);
-    while (atomic_load(&server->n_in_flight) > 0) {
-        if (!condition_wait_until(&server->changed, &server->lock, deadline_us)) {
-            return atomic_load(&server->n_in_flight) == 0;
+    while (count_in_flight(server) > 0) {
+        if (!condition_wait_until(&server->idle, &server->lock, deadline_us)) {
+            return count_in_flight(server) == 0;
         }
     }
     return true;
+}
+
+/* Its thread is gone. */
+static void free_sender(struct sender *sender)
+{
+    for (size_t i = 0; i < SHARED_ANSWERS; i++) {
+        release_shared(&sender->shared[i]);
+    }
+    free_transaction(sender->spare);
+    xfree(sender);
 }
 
 void server_stop(struct server *server)
@@ -558,13 +764,13 @@ void server_stop(struct server *server)
     }
     (void)server_drain(server, 0);
     MHD_stop_daemon(server->daemon);
-    {
-        MUTEX_GUARD(&server->lock);
-        server->reaper_stops = true;
-        condition_broadcast(&server->changed);
+    peers_stop(server->peers);
+    while (server->senders != NULL) {
+        struct sender *sender = server->senders;
+        server->senders = sender->next;
+        free_sender(sender);
     }
-    thread_join(&server->reaper);
-    condition_release(&server->changed);
+    condition_release(&server->idle);
     mutex_release(&server->lock);
     xfree(server);
 }

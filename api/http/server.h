@@ -43,6 +43,10 @@ struct server_settings {
     int64_t answer_limit_us;  /* to send an answer */
     /* On a polling thread. */
     enum exchange_state (*handle)(void *context, struct exchange *exchange);
+    /* On the polling thread that is about to send what was taken off it; may be NULL. */
+    void (*resumed)(struct exchange *exchange);
+    /* The exchange ends, whatever came of it; may be NULL. */
+    void (*finished)(struct exchange *exchange);
     /* A request was answered, also one that never reached `handle`. Any thread, must not block. */
     void (*answered)(void *context, const struct exchange *exchange);
     void *context;
@@ -69,6 +73,10 @@ bool server_drain(struct server *server, int64_t deadline_us);
 
 /* No exchange may be suspended any more. Accepts NULL. */
 void server_stop(struct server *server);
+
+/* On the polling thread: can a good answer of that origin be sent without its body being built?
+ * Then the handler sets `origin` and may set `left_out_bytes` to *ret_len instead. */
+bool exchange_has_body(struct response_origin origin, size_t *ret_len);
 
 /* Takes the exchange off its polling thread; `handle` must then return EXCHANGE_TAKEN. */
 void exchange_suspend(struct exchange *exchange);

@@ -22,7 +22,12 @@ struct arena_block {
 
 void arena_init(struct arena *arena, size_t limit_bytes)
 {
-    *arena = (struct arena){.limit_bytes = limit_bytes};
+    arena_init_small(arena, limit_bytes, ARENA_FIRST_BLOCK_BYTES);
+}
+
+void arena_init_small(struct arena *arena, size_t limit_bytes, size_t first_block_bytes)
+{
+    *arena = (struct arena){.limit_bytes = limit_bytes, .first_block_bytes = first_block_bytes};
 }
 
 static void free_blocks_until(struct arena *arena, const struct arena_block *kept)
@@ -68,7 +73,7 @@ static bool add_block(struct arena *arena, size_t size)
     if (size > available) {
         return false;
     }
-    size_t wanted = arena->blocks != NULL ? arena->blocks->capacity * 2 : ARENA_FIRST_BLOCK_BYTES;
+    size_t wanted = arena->blocks != NULL ? arena->blocks->capacity * 2 : arena->first_block_bytes;
     wanted = min_size(min_size(wanted, ARENA_LARGEST_BLOCK_BYTES), available);
     size_t capacity = size > wanted ? size : wanted;
     struct arena_block *block = xmalloc(sizeof(*block) + capacity);

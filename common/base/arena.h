@@ -16,9 +16,13 @@ struct arena {
     struct arena_block *blocks;
     size_t used_bytes;
     size_t limit_bytes;
+    size_t first_block_bytes;
 };
 
 void arena_init(struct arena *arena, size_t limit_bytes);
+
+/* The same for arenas of which there are many: the first block has that size. */
+void arena_init_small(struct arena *arena, size_t limit_bytes, size_t first_block_bytes);
 void arena_release(struct arena *arena);
 void arena_reset(struct arena *arena);
 

@@ -23,6 +23,15 @@ struct buf {
 };
 
 void buf_init(struct buf *buf, size_t limit_bytes);
+
+/* Writes into the caller's memory of `size` bytes (NUL included) and never beyond; not to be
+ * released. */
+static inline void buf_borrow(struct buf *buf, char *memory, size_t size)
+{
+    memory[0] = '\0';
+    *buf = (struct buf){.ptr = memory, .capacity = size - 1, .limit = size - 1};
+}
+
 void buf_release(struct buf *buf); /* usable again after buf_init; accepts a zeroed struct */
 void buf_reset(struct buf *buf);   /* empty, overflow cleared, memory kept */
 void buf_truncate(struct buf *buf, size_t len);

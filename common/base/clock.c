@@ -17,6 +17,11 @@ int64_t clock_monotonic_us(void)
     return read_clock_us(CLOCK_MONOTONIC);
 }
 
+int64_t clock_monotonic_coarse_us(void)
+{
+    return read_clock_us(CLOCK_MONOTONIC_COARSE);
+}
+
 int64_t clock_wall_us(void)
 {
     return read_clock_us(CLOCK_REALTIME);

@@ -14,7 +14,9 @@
 #define US_PER_DAY (24 * US_PER_H)
 
 int64_t clock_monotonic_us(void);
-int64_t clock_wall_us(void); /* since 1970-01-01T00:00:00Z */
+int64_t
+clock_monotonic_coarse_us(void); /* the same some milliseconds late; costs next to nothing */
+int64_t clock_wall_us(void);     /* since 1970-01-01T00:00:00Z */
 int64_t clock_thread_cpu_us(void);
 
 /* Sleeps; only where no stop token exists (stop.h is how foz waits). */

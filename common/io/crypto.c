@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <limits.h>
+#include <pthread.h>
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -18,11 +19,44 @@ static const unsigned char *bytes_of(struct str data)
     return data.len == 0 ? (const unsigned char *)"" : (const unsigned char *)data.ptr;
 }
 
+/* Fetched once: OpenSSL 3 otherwise searches its providers at each use, under a lock. The context
+ * is each thread's own and used again: it takes longer to make than a short text to digest. */
+static EVP_MD *sha256;
+static pthread_key_t sha256_context;
+static pthread_once_t sha256_once = PTHREAD_ONCE_INIT;
+
+static void free_context(void *context)
+{
+    EVP_MD_CTX_free(context);
+}
+
+static void free_sha256(void)
+{
+    EVP_MD_free(sha256);
+}
+
+static void start_sha256(void)
+{
+    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    int failed = pthread_key_create(&sha256_context, free_context);
+    assert(sha256 != NULL && failed == 0);
+    OPENSSL_atexit(free_sha256);
+}
+
 void crypto_sha256(struct str data, uint8_t out[SHA256_BYTES])
 {
+    (void)pthread_once(&sha256_once, start_sha256);
+    EVP_MD_CTX *context = pthread_getspecific(sha256_context);
+    if (context == NULL) {
+        context = EVP_MD_CTX_new();
+        assert(context != NULL);
+        (void)pthread_setspecific(sha256_context, context);
+    }
     unsigned len = 0;
-    int ok = EVP_Digest(bytes_of(data), data.len, out, &len, EVP_sha256(), NULL);
-    assert(ok == 1 && len == SHA256_BYTES);
+    bool ok = EVP_DigestInit_ex(context, sha256, NULL) == 1 &&
+              EVP_DigestUpdate(context, bytes_of(data), data.len) == 1 &&
+              EVP_DigestFinal_ex(context, out, &len) == 1;
+    assert(ok && len == SHA256_BYTES);
 }
 
 void crypto_hmac_sha256(struct str key, struct str data, uint8_t out[SHA256_BYTES])

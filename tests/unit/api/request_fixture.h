@@ -9,6 +9,7 @@
 struct request_fixture {
     struct arena arena;
     struct request request;
+    struct header headers[REQUEST_HEADERS_MAX];
 };
 
 static inline void request_fixture_init(struct request_fixture *fixture,
@@ -19,6 +20,7 @@ static inline void request_fixture_init(struct request_fixture *fixture,
     memset(fixture, 0, sizeof(*fixture));
     arena_init(&fixture->arena, 1024 * 1024);
     fixture->request.arena = &fixture->arena;
+    fixture->request.headers = fixture->headers;
     fixture->request.method = str_from(method);
     fixture->request.version = STR_LITERAL("HTTP/1.1");
     request_set_target(&fixture->request, str_from(target));

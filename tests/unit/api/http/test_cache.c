@@ -27,7 +27,7 @@ static enum cache_part enter(struct cache *cache,
 {
     struct cache_answer *answer = NULL;
     enum cache_part part = cache_enter(cache, key, 0, waiter, &answer, flight);
-    cache_drop(cache, answer);
+    cache_drop(answer);
     return part;
 }
 
@@ -38,14 +38,14 @@ static void fill(struct cache *cache, struct str key, const char *body)
     assert_int_equal(enter(cache, key, NULL, &flight), CACHE_LEAD);
     struct cache_answer *answer = cache_answer_new(str_from(body), STR_NONE);
     assert_null(cache_land(cache, flight, answer));
-    cache_drop(cache, answer);
+    cache_drop(answer);
 }
 
 static bool has(struct cache *cache, struct str key, int64_t slice, const char *body)
 {
     struct cache_answer *answer = cache_find(cache, key, slice);
     bool found = answer != NULL && strcmp(answer->body, body) == 0;
-    cache_drop(cache, answer);
+    cache_drop(answer);
     return found;
 }
 
@@ -97,7 +97,7 @@ static void cache_remembers_the_last_good_answer(void **state)
     struct cache_answer *answer = cache_find_last(cache, KEY);
     assert_non_null(answer);
     assert_string_equal(answer->body, "one");
-    cache_drop(cache, answer);
+    cache_drop(answer);
     assert_null(cache_find_last(cache, STR_LITERAL("other")));
     cache_free(cache);
 }
@@ -137,8 +137,8 @@ static void cache_lets_nobody_join_a_question_from_before_a_publish(void **state
     assert_null(cache_land(cache, behind, new_answer));
     assert_null(cache_land(cache, before, old_answer)); /* lands last, counts less */
     assert_true(has(cache, KEY, 0, "new"));
-    cache_drop(cache, new_answer);
-    cache_drop(cache, old_answer);
+    cache_drop(new_answer);
+    cache_drop(old_answer);
     cache_free(cache);
 }
 
@@ -200,7 +200,7 @@ static void cache_leaves_an_answer_to_who_holds_it(void **state)
     cache_settle(cache, 2);
     fill(cache, KEY, "two");
     assert_string_equal(held->body, "one");
-    cache_drop(cache, held);
+    cache_drop(held);
     cache_free(cache);
 }
 
@@ -233,7 +233,7 @@ static void *ask_and_answer(void *arg)
                 waiting = next;
             }
         }
-        cache_drop(contest->cache, answer);
+        cache_drop(answer);
         if (part != CACHE_JOIN) {
             xfree(waiter);
         }
