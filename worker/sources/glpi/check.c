@@ -60,9 +60,10 @@ static void PRINTF_FORMAT(4, 5) say(const struct checking *checking,
 static void say_error(const struct checking *checking, const char *task, const struct error *err)
 {
     char subject[160];
+    bool lacks_right = err->http_status == 403;
     name_subject(checking, task, subject);
     checking->sink(checking->arg, &(struct finding){.level = FINDING_ERROR,
-                                                    .code = err->code,
+                                                    .code = lacks_right ? ERROR_DENIED : err->code,
                                                     .http_status = err->http_status,
                                                     .subject = subject,
                                                     .text = err->msg});

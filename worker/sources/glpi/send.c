@@ -160,7 +160,10 @@ judge_failure(struct glpi_call *call, struct http_response *response, struct err
     int status = response->status;
     if (status == STATUS_UNAUTHORIZED && strcmp(body.code, "ERROR_SESSION_TOKEN_INVALID") == 0) {
         call->session_lost = true;
-        (void)error_set(err, ERROR_TRANSIENT, "%s: the server does not know the session any more",
+        (void)error_set(err, ERROR_TRANSIENT,
+                        "%s: the server does not know the session any more; raise PHP's "
+                        "session.gc_maxlifetime, and let all web servers of this GLPI share their "
+                        "sessions",
                         call->about);
         set_status(err, status);
         return HTTP_FAIL;

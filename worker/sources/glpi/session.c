@@ -19,6 +19,8 @@
 /* What came before need not agree: two names of one zone may differ in its early history. */
 #define ZONE_SAME_SINCE_US (INT64_C(946684800) * US_PER_S) /* 2000-01-01 */
 
+#define STATUS_UNAUTHORIZED 401
+
 #define KILL_TIMEOUT_US (5 * US_PER_S)
 
 DEFINE_CLEANUP(struct json *, json_free);
@@ -211,23 +213,6 @@ end_session(const struct glpi_session *session, struct http_client *http, const 
     }
 }
 
-/* Everything a new token needs; a token that is not good for all of it is closed again. */
-static bool log_in(struct glpi_session *session,
-                   struct http_client *http,
-                   struct login *login,
-                   struct error *err)
-{
-    if (!init_session(session, http, login, err)) {
-        return false;
-    }
-    if (open_entities(session, http, login, err) && read_entities(session, http, login, err) &&
-        read_session(session, http, login, err)) {
-        return true;
-    }
-    end_session(session, http, login->token);
-    return false;
-}
-
 static bool read_version(struct glpi_session *session,
                          struct http_client *http,
                          const struct login *login,
@@ -253,6 +238,52 @@ static bool read_version(struct glpi_session *session,
     session->version_major = (int)major;
     (void)snprintf(session->version, sizeof(session->version), "%s", version);
     return true;
+}
+
+static bool is_lost(const struct error *err)
+{
+    return err->code == ERROR_TRANSIENT && err->http_status == STATUS_UNAUTHORIZED;
+}
+
+/* Everything a new token needs; a token that is not good for all of it is closed again. */
+static bool log_in(struct glpi_session *session,
+                   struct http_client *http,
+                   struct login *login,
+                   struct error *err)
+{
+    if (!init_session(session, http, login, err)) {
+        return false;
+    }
+    if (open_entities(session, http, login, err) && read_entities(session, http, login, err) &&
+        read_session(session, http, login, err) &&
+        (session->version_major > 0 || read_version(session, http, login, err))) {
+        return true;
+    }
+    if (!is_lost(err)) {
+        end_session(session, http, login->token);
+    }
+    return false;
+}
+
+/* A session may be lost at once: the run's one new login then comes before its first list. */
+static bool start(struct glpi_session *session,
+                  struct http_client *http,
+                  struct login *login,
+                  struct error *err)
+{
+    if (log_in(session, http, login, err)) {
+        return true;
+    }
+    if (!is_lost(err)) {
+        return false;
+    }
+    log_info("the source ended the session; logging in again",
+             LOG_TEXT("source", session->source->name));
+    login_release(login);
+    *login = (struct login){0};
+    error_clear(err);
+    session->was_renewed = true;
+    return log_in(session, http, login, err);
 }
 
 static void format_offset(int64_t offset_us, char out[16])
@@ -382,11 +413,11 @@ glpi_session_open(const struct source_config *source, struct http_client *http, 
     session->source = source;
     mutex_init(&session->lock);
     condition_init(&session->changed);
-    if (!read_app_token(session, err) || !log_in(session, http, &login, err)) {
+    if (!read_app_token(session, err) || !start(session, http, &login, err)) {
         (void)error_wrap(err, "source %s", source->name);
         return NULL;
     }
-    if (!learn_zone(session, &login, err) || !read_version(session, http, &login, err)) {
+    if (!learn_zone(session, &login, err)) {
         end_session(session, http, login.token);
         return NULL;
     }
@@ -488,7 +519,7 @@ bool glpi_session_renew(struct glpi_session *session,
                     "GLPI ended the session a second time within one run; raise PHP's "
                     "session.gc_maxlifetime, and let all web servers of this GLPI share their "
                     "sessions");
-    err->http_status = 401;
+    err->http_status = STATUS_UNAUTHORIZED;
     return false;
 }
 

@@ -124,7 +124,8 @@ static void the_zone_must_be_the_one_that_times_are_in(void **state)
 static void a_session_that_ends_is_opened_again_once(void **state)
 {
     (void)state;
-    for (size_t at = 6; at <= 9; at++) {
+    /* from the first request behind the login on */
+    for (size_t at = 2; at <= 9; at++) {
         struct desk desk;
         desk_init_filled(&desk, 60);
         desk.task.page_size = 20;
@@ -148,6 +149,20 @@ static void a_second_end_of_the_session_ends_the_run(void **state)
     walk_must_fail(&desk, ERROR_TRANSIENT, "second time");
     assert_int_equal(401, desk.err.http_status); /* it answered: not out of reach */
     assert_int_equal(2, desk.glpi.n_logins);
+    desk_release(&desk);
+}
+
+static void servers_that_do_not_share_sessions_are_named(void **state)
+{
+    (void)state;
+    struct desk desk;
+    desk_init_filled(&desk, 3);
+    desk.glpi.expire_at[0] = 2;
+    desk.glpi.expire_at[1] = 4;
+    assert_false(desk_open(&desk));
+    assert_fails(&desk, ERROR_TRANSIENT, "share their sessions");
+    assert_int_equal(2, desk.glpi.n_logins);
+    assert_int_equal(0, desk.glpi.n_kills); /* each call with an unknown token makes a file there */
     desk_release(&desk);
 }
 
@@ -273,6 +288,7 @@ struct findings {
     char text[8192];
     int n_errors;
     int n_warnings;
+    enum error_code last_code;
 };
 
 static void add_finding(void *arg, const struct finding *finding)
@@ -282,6 +298,7 @@ static void add_finding(void *arg, const struct finding *finding)
     (void)snprintf(findings->text + len, sizeof(findings->text) - len, "%s: %s\n", finding->subject,
                    finding->text);
     findings->n_errors += finding->level == FINDING_ERROR ? 1 : 0;
+    findings->last_code = finding->level == FINDING_ERROR ? finding->code : findings->last_code;
     findings->n_warnings += finding->level == FINDING_WARNING ? 1 : 0;
 }
 
@@ -335,6 +352,7 @@ static void check_says_what_is_in_the_way(void **state)
     run_check(&desk, &findings);
     assert_non_null(strstr(findings.text, "lacks the right"));
     assert_true(findings.n_errors >= 1);
+    assert_int_equal(ERROR_DENIED, findings.last_code);
     desk.glpi.html_always = true;
     run_check(&desk, &findings);
     assert_int_equal(1, findings.n_errors);
@@ -352,6 +370,7 @@ int main(void)
         cmocka_unit_test(the_zone_must_be_the_one_that_times_are_in),
         cmocka_unit_test(a_session_that_ends_is_opened_again_once),
         cmocka_unit_test(a_second_end_of_the_session_ends_the_run),
+        cmocka_unit_test(servers_that_do_not_share_sessions_are_named),
         cmocka_unit_test(a_new_session_must_show_what_the_old_one_showed),
         cmocka_unit_test(lanes_share_one_new_login),
         cmocka_unit_test(a_lane_that_wants_to_send_waits_for_the_new_token),
