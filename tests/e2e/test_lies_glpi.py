@@ -45,6 +45,22 @@ class Lies(GlpiLawTest):
         self.load("tickets", "--mode", "reconcile")
         self.assert_copies(*TICKETS)
 
+    def test_a_window_waits_for_lost_entities_until_they_are_let_go(self):
+        self.load("tickets")
+        everything = ("--from", "2000-01-01", "--to", "2100-01-01")
+        before = self.snapshots()
+        self.sim.do(fault("entities_shrunk", value=1))
+        result = self.load("tickets", *everything, expect=HELD)
+        self.never_wrong(result, before)
+        self.assertIn("entities", result.text)
+        self.load("tickets", *everything, "--allow-mass-delete")
+        self.assertTrue(0 < self.count("ticket") < len(before["ticket"]))
+        self.assertEqual("0", self.database.one("SELECT count(*) FROM glpi.ticket WHERE entities_id = 0"))
+        self.assertEqual("0", self.database.one("SELECT count(*) FROM glpi.ticket_user u WHERE NOT EXISTS (SELECT FROM glpi.ticket t WHERE t.id = u.tickets_id)"))
+        self.sim.do(control.clear_faults())
+        self.load("tickets", "--mode", "full")
+        self.assert_copies(*TICKETS)
+
     def test_lies_from_the_first_load_on(self):
         for kind, options in LIES:
             with self.subTest(kind=kind, **options):

@@ -165,6 +165,12 @@ void board_planned(struct board *board, struct task_run *task, struct step *ret_
     *ret_next = next_of(board, task);
 }
 
+/* What the operator lets go of a window, and its children, is given up rather than hidden. */
+static bool is_given_up(const struct board *board, const struct task_run *task)
+{
+    return board->claim->mode == MODE_WINDOW && task->plan.hold != NULL && board->allow_mass_delete;
+}
+
 void board_walked(struct board *board,
                   struct task_run *task,
                   const struct walk_proof *proof,
@@ -172,7 +178,7 @@ void board_walked(struct board *board,
 {
     MUTEX_GUARD(&board->mutex);
     task->counters.proven_records += proof->records;
-    task->counters.hidden += proof->hidden;
+    task->counters.hidden += is_given_up(board, task) ? 0 : proof->hidden;
     task->can_count = task->can_count && proof->has_expected;
     if (error_is_set(&task->error)) {
         /* Another lane's partition failed: this one's end is the task's if it is the last. */

@@ -82,7 +82,9 @@ static bool list_missing(struct db *db,
                          struct key_list *list,
                          struct error *err)
 {
-    bool worth = task->plan.kind == WALK_WINDOW;
+    /* A window's missing rows may only have left it; held ones stay, wherever they are. */
+    bool is_waiting = task->plan.hold != NULL && !request->allow_mass_delete;
+    bool worth = task->plan.kind == WALK_WINDOW && !is_waiting;
     if (!worth && (!task->plan.confirm_missing || !scope_is_whole(request))) {
         return true;
     }
