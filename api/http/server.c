@@ -10,6 +10,7 @@
 
 #include "api/http/listen.h"
 #include "api/http/peers.h"
+#include "api/http/server_answers.h"
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -43,24 +44,8 @@ struct transaction {
     size_t body_dropped;
 };
 
-/* Answers of up to this size are kept ready for the next who is told the same. */
-#define SHARED_BODY_MAX (128UL * 1024)
-#define SHARED_ANSWERS  8
 /* What a request may leave to the next one in buffers. */
 #define SPARE_BODY_MAX (64UL * 1024)
-
-/* An answer ready to be sent, but for the headers that are each request's own. */
-struct shared_answer {
-    struct MHD_Response *answer; /* NULL = free */
-    struct response_origin origin;
-    int status;
-    const char *content_type; /* static */
-    const char **names;       /* of the headers that are not own */
-    char **values;
-    size_t n_headers;
-    char *body; /* the library's to free */
-    size_t body_len;
-};
 
 /* What a polling thread has for itself, so that requests on two of them share nothing. */
 struct sender {
@@ -68,8 +53,7 @@ struct sender {
     struct server *server;
     struct transaction *spare;
     _Atomic int64_t n_in_flight;
-    size_t next_shared;
-    struct shared_answer shared[SHARED_ANSWERS];
+    struct answers answers;
 };
 
 static _Thread_local struct sender *my_sender;
@@ -284,183 +268,6 @@ lines_are_clean(const struct transaction *transaction, const char *method, const
            info->header_size == (size_t)(end + 4 - method);
 }
 
-/* --- answers ---------------------------------------------------------------------------------- */
-
-static void add_headers(struct MHD_Response *answer, const struct response *response, bool is_own)
-{
-    for (size_t i = 0; i < response->n_headers; i++) {
-        const struct response_header *header = &response->headers[i];
-        if (header->is_own == is_own) {
-            (void)MHD_add_response_header(answer, header->name, header->value);
-        }
-    }
-}
-
-static struct MHD_Response *
-new_answer(const struct response *response, char *body, enum MHD_ResponseMemoryMode mode)
-{
-    struct MHD_Response *answer = MHD_create_response_from_buffer(response->body.len, body, mode);
-    if (answer == NULL) {
-        return NULL;
-    }
-    if (response->content_type != NULL) {
-        (void)MHD_add_response_header(answer, "Content-Type", response->content_type);
-    }
-    add_headers(answer, response, false);
-    (void)MHD_add_response_header(answer, "X-Content-Type-Options", "nosniff");
-    return answer;
-}
-
-static bool is_of_origin(const struct shared_answer *shared, struct response_origin origin)
-{
-    return shared->answer != NULL && origin.id != 0 && shared->origin.id == origin.id &&
-           shared->origin.variant == origin.variant;
-}
-
-bool exchange_has_body(struct response_origin origin, size_t *ret_len)
-{
-    for (size_t i = 0; my_sender != NULL && i < SHARED_ANSWERS; i++) {
-        const struct shared_answer *shared = &my_sender->shared[i];
-        if (is_of_origin(shared, origin)) {
-            *ret_len = shared->body_len;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool is_same(const struct shared_answer *shared, const struct response *response)
-{
-    if (!is_of_origin(shared, response->origin) || shared->status != response->status ||
-        shared->content_type != response->content_type) {
-        return false;
-    }
-    size_t n_headers = 0;
-    for (size_t i = 0; i < response->n_headers; i++) {
-        const struct response_header *header = &response->headers[i];
-        if (header->is_own) {
-            continue;
-        }
-        if (n_headers == shared->n_headers || strcmp(shared->names[n_headers], header->name) != 0 ||
-            strcmp(shared->values[n_headers], header->value) != 0) {
-            return false;
-        }
-        n_headers++;
-    }
-    return n_headers == shared->n_headers;
-}
-
-static void release_shared(struct shared_answer *shared)
-{
-    if (shared->answer == NULL) {
-        return;
-    }
-    for (size_t i = 0; i < shared->n_headers; i++) {
-        xfree(shared->values[i]);
-    }
-    xfree(shared->names);
-    xfree(shared->values);
-    MHD_destroy_response(shared->answer); /* whoever is still being sent it holds it */
-    *shared = (struct shared_answer){0};
-}
-
-static bool make_shared(struct shared_answer *shared, const struct response *response)
-{
-    release_shared(shared);
-    char *body = xstrndup(response->body.ptr, response->body.len);
-    shared->answer = new_answer(response, body, MHD_RESPMEM_MUST_FREE);
-    if (shared->answer == NULL) {
-        xfree(body);
-        return false;
-    }
-    shared->origin = response->origin;
-    shared->status = response->status;
-    shared->content_type = response->content_type;
-    shared->body = body;
-    shared->body_len = response->body.len;
-    shared->names = xcalloc(response->n_headers + 1, sizeof(*shared->names));
-    shared->values = xcalloc(response->n_headers + 1, sizeof(*shared->values));
-    for (size_t i = 0; i < response->n_headers; i++) {
-        if (!response->headers[i].is_own) {
-            shared->names[shared->n_headers] = response->headers[i].name;
-            shared->values[shared->n_headers++] = xstrdup(response->headers[i].value);
-        }
-    }
-    return true;
-}
-
-/* The library copies headers into the connection before the callback's caller returns, so the last
- * request's own can be taken off when the next one comes: all on this thread. */
-static void remove_own_headers(struct MHD_Response *answer)
-{
-    static const char *const names[] = {"traceparent", "X-Request-Id", "RateLimit"};
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        const char *value = MHD_get_response_header(answer, names[i]);
-        if (value != NULL) {
-            (void)MHD_del_response_header(answer, names[i], value);
-        }
-    }
-}
-
-/* The handler left the body out, yet this answer needs one of its own. */
-static void restore_body(const struct sender *sender, struct response *response)
-{
-    for (size_t i = 0; i < SHARED_ANSWERS && response->left_out_bytes > 0; i++) {
-        const struct shared_answer *shared = &sender->shared[i];
-        if (is_of_origin(shared, response->origin)) {
-            buf_add(&response->body, shared->body, shared->body_len);
-            response->left_out_bytes = 0;
-        }
-    }
-    assert(response->left_out_bytes == 0);
-}
-
-/* The object that all who are told the same are sent; NULL if there is none to be. */
-static struct MHD_Response *share_answer(struct sender *sender, struct response *response)
-{
-    struct shared_answer *found = NULL;
-    for (size_t i = 0; i < SHARED_ANSWERS && found == NULL; i++) {
-        found = is_same(&sender->shared[i], response) ? &sender->shared[i] : NULL;
-    }
-    if (found == NULL) {
-        restore_body(sender, response);
-        found = &sender->shared[sender->next_shared++ % SHARED_ANSWERS];
-        if (!make_shared(found, response)) {
-            return NULL;
-        }
-    }
-    remove_own_headers(found->answer);
-    add_headers(found->answer, response, true);
-    return found->answer;
-}
-
-static enum MHD_Result queue_answer(struct transaction *transaction)
-{
-    struct response *response = &transaction->exchange.response;
-    struct sender *sender = transaction->sender;
-    bool is_last = response->close || atomic_load(&transaction->server->draining);
-    bool may_be_shared =
-        !is_last && response->origin.id != 0 && response->body.len <= SHARED_BODY_MAX;
-    struct MHD_Response *shared = may_be_shared ? share_answer(sender, response) : NULL;
-    if (shared != NULL) {
-        return MHD_queue_response(transaction->connection, (unsigned)response->status, shared);
-    }
-    restore_body(sender, response);
-    /* The body belongs to the exchange, which lives until on_completed. */
-    struct MHD_Response *answer = new_answer(response, response->body.ptr, MHD_RESPMEM_PERSISTENT);
-    if (answer == NULL) {
-        return MHD_NO;
-    }
-    add_headers(answer, response, true);
-    if (is_last) {
-        (void)MHD_add_response_header(answer, "Connection", "close");
-    }
-    enum MHD_Result result =
-        MHD_queue_response(transaction->connection, (unsigned)response->status, answer);
-    MHD_destroy_response(answer);
-    return result;
-}
-
 static enum MHD_Result send_answer(struct transaction *transaction)
 {
     struct exchange *exchange = &transaction->exchange;
@@ -480,7 +287,8 @@ static enum MHD_Result send_answer(struct transaction *transaction)
     if (server->settings.answered != NULL) {
         server->settings.answered(server->settings.context, exchange);
     }
-    return queue_answer(transaction);
+    bool is_last = response->close || atomic_load(&server->draining);
+    return answers_queue(&transaction->sender->answers, transaction->connection, response, is_last);
 }
 
 static enum MHD_Result refuse(struct transaction *transaction, const struct problem *problem)
@@ -622,6 +430,11 @@ static enum MHD_Result on_access(void *cls,
     return MHD_NO;
 }
 
+bool exchange_has_body(struct response_origin origin, size_t *ret_len)
+{
+    return my_sender != NULL && answers_have_body(&my_sender->answers, origin, ret_len);
+}
+
 void exchange_suspend(struct exchange *exchange)
 {
     MHD_suspend_connection(transaction_of(exchange)->connection);
@@ -750,9 +563,7 @@ bool server_drain(struct server *server, int64_t deadline_us)
 /* Its thread is gone. */
 static void free_sender(struct sender *sender)
 {
-    for (size_t i = 0; i < SHARED_ANSWERS; i++) {
-        release_shared(&sender->shared[i]);
-    }
+    answers_release(&sender->answers);
     free_transaction(sender->spare);
     xfree(sender);
 }
