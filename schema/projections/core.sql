@@ -17,29 +17,30 @@ CREATE OR REPLACE FUNCTION core.lock() RETURNS void LANGUAGE sql AS $$
 $$;
 
 -- What a task is to core: own (its rows are the tickets), linked (its rows name a ticket), people,
--- people_all (changes people that cannot be told from its keys), dimension, history; NULL: nothing.
+-- people_all (changes people that cannot be told from its keys), dimension, history; others are nothing.
+CREATE OR REPLACE VIEW core.role (source_type, task, role) AS
+VALUES ('servicenow', 'incident', 'own'),
+       ('servicenow', 'incident_sla', 'linked'),
+       ('servicenow', 'groups', 'dimension'),
+       ('servicenow', 'sys_user', 'people'),
+       ('glpi', 'ticket', 'own'),
+       ('glpi', 'ticket_user', 'linked'),
+       ('glpi', 'group_ticket', 'linked'),
+       ('glpi', 'itil_solution', 'linked'),
+       ('glpi', 'log', 'linked'),
+       ('glpi', 'itil_category', 'dimension'),
+       ('glpi', 'group', 'people_all'),
+       ('glpi', 'user_email', 'people_all'),
+       ('glpi', 'user', 'people'),
+       ('azure_devops', 'work_item', 'own'),
+       ('azure_devops', 'work_item_revision', 'history'),
+       ('azure_devops', 'project', 'dimension'),
+       ('azure_devops', 'work_item_type_state', 'dimension'),
+       ('azure_devops', 'identity', 'people');
+
 CREATE OR REPLACE FUNCTION core.role_of(p_source_type text, p_task text) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
-  SELECT CASE p_source_type || '.' || p_task
-           WHEN 'servicenow.incident' THEN 'own'
-           WHEN 'servicenow.incident_sla' THEN 'linked'
-           WHEN 'servicenow.groups' THEN 'dimension'
-           WHEN 'servicenow.sys_user' THEN 'people'
-           WHEN 'glpi.ticket' THEN 'own'
-           WHEN 'glpi.ticket_user' THEN 'linked'
-           WHEN 'glpi.group_ticket' THEN 'linked'
-           WHEN 'glpi.itil_solution' THEN 'linked'
-           WHEN 'glpi.log' THEN 'linked'
-           WHEN 'glpi.itil_category' THEN 'dimension'
-           WHEN 'glpi.group' THEN 'people_all'
-           WHEN 'glpi.user_email' THEN 'people_all'
-           WHEN 'glpi.user' THEN 'people'
-           WHEN 'azure_devops.work_item' THEN 'own'
-           WHEN 'azure_devops.work_item_revision' THEN 'history'
-           WHEN 'azure_devops.project' THEN 'dimension'
-           WHEN 'azure_devops.work_item_type_state' THEN 'dimension'
-           WHEN 'azure_devops.identity' THEN 'people'
-         END
+LANGUAGE sql STABLE AS $$
+  SELECT r.role FROM core.role r WHERE r.source_type = p_source_type AND r.task = p_task
 $$;
 
 -- Where people find records of a source whose API is at this address.
@@ -67,6 +68,11 @@ CREATE OR REPLACE FUNCTION core.email(p_text text) RETURNS text LANGUAGE sql IMM
 $$;
 
 -- A person as events name it; NULL for nobody.
+CREATE OR REPLACE FUNCTION core.named(p_key text, p_id uuid, p_name text) RETURNS jsonb LANGUAGE sql STABLE AS $$
+  SELECT CASE WHEN p_key IS NOT NULL THEN jsonb_build_object('external_id', p_key, 'id', p_id, 'name', p_name) END
+$$;
+
+-- The same by the source's key alone: for few.
 CREATE OR REPLACE FUNCTION core.person(p_source text, p_key text, p_name text DEFAULT NULL) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
   SELECT CASE WHEN p_key IS NOT NULL THEN

@@ -172,6 +172,10 @@ BEGIN
                   ELSE coalesce(p.changed_date, now()) END,
              $2, $3, e.payload
         FROM pair p
+        LEFT JOIN core.technician_identity oi ON oi.source = $1 AND oi.external_id = p.old_assignee
+        LEFT JOIN core.technician om ON starts_with(p.old_assignee, 'mail:') AND om.email = substr(p.old_assignee, 6)
+        LEFT JOIN core.technician_identity ni ON ni.source = $1 AND ni.external_id = p.assignee
+        LEFT JOIN core.technician nm ON starts_with(p.assignee, 'mail:') AND nm.email = substr(p.assignee, 6)
        CROSS JOIN LATERAL (
           SELECT 'TicketCreatedV1' AS type,
                  jsonb_build_object('number', p.id::text, 'kind', p.work_item_type, 'title', p.title) AS payload
@@ -183,8 +187,8 @@ BEGIN
            WHERE p.old_rev IS NOT NULL AND p.state IS DISTINCT FROM p.old_state
           UNION ALL
           SELECT 'TechnicianAssignmentChangedV1', jsonb_build_object('assignee', jsonb_build_object(
-                   'old', core.person($1, p.old_assignee, p.old_assignee_name),
-                   'new', core.person($1, p.assignee, p.assignee_name)))
+                   'old', core.named(p.old_assignee, coalesce(oi.technician_id, om.technician_id), coalesce(oi.name, p.old_assignee_name)),
+                   'new', core.named(p.assignee, coalesce(ni.technician_id, nm.technician_id), coalesce(ni.name, p.assignee_name))))
            WHERE p.assignee IS DISTINCT FROM p.old_assignee
           UNION ALL
           SELECT 'TicketDeletedV1', '{"how": "trashed"}'

@@ -137,14 +137,17 @@ BEGIN
 END
 $$;
 
--- "Souza Ana (7)" of the log as events name it.
-CREATE OR REPLACE FUNCTION core.glpi_actor(p_source text, p_text text, p_is_person boolean) RETURNS jsonb
+DROP FUNCTION IF EXISTS core.glpi_actor(text, text, boolean);
+
+-- "Souza Ana (7)" of the log as events name it; the last two are what is known of who 7 is.
+CREATE OR REPLACE FUNCTION core.glpi_actor(p_text text, p_is_person boolean, p_id uuid, p_name text) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
   SELECT CASE WHEN p_text IS NULL OR p_text = '' THEN NULL
-              WHEN p_is_person AND p_text ~ '\(\d+\)$'
-              THEN core.person(p_source, substring(p_text FROM '\((\d+)\)$'),
-                               btrim(regexp_replace(p_text, '\(\d+\)$', '')))
-              WHEN p_is_person THEN jsonb_build_object('external_id', NULL, 'id', NULL, 'name', p_text)
+              WHEN p_is_person
+              THEN jsonb_build_object('external_id', substring(p_text FROM '\((\d+)\)$'), 'id', p_id,
+                                      'name', CASE WHEN p_name IS NOT NULL THEN p_name
+                                                   WHEN p_text ~ '\(\d+\)$' THEN btrim(regexp_replace(p_text, '\(\d+\)$', ''))
+                                                   ELSE p_text END)
               ELSE jsonb_build_object('external_id', substring(p_text FROM '\((\d+)\)$'),
                                       'name', btrim(regexp_replace(p_text, '\(\d+\)$', '')))
          END
@@ -163,6 +166,10 @@ BEGIN
     SELECT core.event_id($1 || ':' || l.items_id, e.type, 'log', l.id::text), $1 || ':' || l.items_id, e.type,
            coalesce(l.date_mod, now()), $2, $3, e.payload
       FROM glpi.log l
+      LEFT JOIN core.technician_identity o ON o.source = $1
+            AND o.external_id = CASE WHEN l.id_search_option = 5 THEN substring(l.old_value FROM '\((\d+)\)$') END
+      LEFT JOIN core.technician_identity n ON n.source = $1
+            AND n.external_id = CASE WHEN l.id_search_option = 5 THEN substring(l.new_value FROM '\((\d+)\)$') END
      CROSS JOIN LATERAL (
         SELECT 'TicketDeletedV1' AS type, '{"how": "trashed"}'::jsonb AS payload WHERE l.linked_action = 13
         UNION ALL
@@ -177,8 +184,8 @@ BEGIN
         UNION ALL
         SELECT 'TechnicianAssignmentChangedV1', jsonb_build_object(
                  CASE l.id_search_option WHEN 5 THEN 'assignee' ELSE 'team' END,
-                 jsonb_build_object('old', core.glpi_actor($1, l.old_value, l.id_search_option = 5),
-                                    'new', core.glpi_actor($1, l.new_value, l.id_search_option = 5)))
+                 jsonb_build_object('old', core.glpi_actor(l.old_value, l.id_search_option = 5, o.technician_id, o.name),
+                                    'new', core.glpi_actor(l.new_value, l.id_search_option = 5, n.technician_id, n.name)))
          WHERE l.id_search_option IN (5, 8) AND l.linked_action IN (0, 15, 16)
         UNION ALL
         SELECT 'TicketUpdatedV1', jsonb_build_object('fields', jsonb_build_object(

@@ -27,9 +27,10 @@ BEGIN
          AND NOT EXISTS (SELECT FROM core.ticket_event r
                           WHERE r.ticket_id = c.ticket_id AND r.event_id = core.event_id(c.ticket_id, 'TicketRestoredV1', e.event_id::text))
        ORDER BY e.recorded_at DESC LIMIT 1) d ON NOT p_only_new
+   -- The first condition spares most tickets the look at their events.
    WHERE c.ticket_id IS NOT NULL
-     AND ((c.old).ticket_id IS NULL
-          OR (d.event_id IS NOT NULL AND (c.old).deleted_at IS NOT NULL AND c.deleted_at IS NULL))
+     AND ((c.old).ticket_id IS NULL OR ((c.old).deleted_at IS NOT NULL AND c.deleted_at IS NULL))
+     AND ((c.old).ticket_id IS NULL OR d.event_id IS NOT NULL)
   ON CONFLICT DO NOTHING;
   IF p_only_new THEN
     RETURN;
@@ -126,6 +127,12 @@ LANGUAGE sql STABLE AS $$
    WHERE attrelid = 'core.ticket'::regclass AND attnum > 0 AND NOT attisdropped
 $$;
 
+-- The view to read all tickets of a source by: core.TYPE_ticket_all where one ticket is looked at otherwise.
+CREATE OR REPLACE FUNCTION core.view_of_all(p_source_type text) RETURNS text LANGUAGE sql STABLE AS $$
+  SELECT quote_ident(p_source_type || CASE WHEN to_regclass('core.' || quote_ident(p_source_type || '_ticket_all')) IS NULL
+                                           THEN '_ticket' ELSE '_ticket_all' END)
+$$;
+
 -- Who may, sees to it that the next statements are planned for what is there now.
 CREATE OR REPLACE FUNCTION core.analyze_tickets() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -175,8 +182,8 @@ DECLARE
   v_create text;
   v_later  text[] := core.drop_indexes();
 BEGIN
-  EXECUTE format('INSERT INTO core.ticket (%s) SELECT %s FROM core.%I v WHERE v.source = %L',
-                 core.ticket_columns('%I'), core.ticket_columns('v.%I'), p_source_type || '_ticket', p_source);
+  EXECUTE format('INSERT INTO core.ticket (%s) SELECT %s FROM core.%s v WHERE v.source = %L',
+                 core.ticket_columns('%I'), core.ticket_columns('v.%I'), core.view_of_all(p_source_type), p_source);
   GET DIAGNOSTICS v_n = ROW_COUNT;
   FOREACH v_create IN ARRAY v_later LOOP
     EXECUTE v_create;
@@ -211,11 +218,11 @@ BEGIN
     EXECUTE format($q$
       CREATE TEMPORARY TABLE change ON COMMIT DROP AS
       SELECT %3$s, v.created_at, t.old
-        FROM (SELECT * FROM core.%1$I WHERE source = %2$L) v
+        FROM (SELECT * FROM core.%1$s WHERE source = %2$L) v
         FULL JOIN (SELECT t AS old, t.ticket_id FROM core.ticket t
                     WHERE t.ticket_id >= %2$L || ':' AND t.ticket_id < %2$L || ';') t ON t.ticket_id = v.ticket_id
        WHERE ROW(%3$s)::core.ticket IS DISTINCT FROM t.old
-      $q$, v_view, p_source, core.ticket_columns('v.%I'));
+      $q$, core.view_of_all(p_source_type), p_source, core.ticket_columns('v.%I'));
   ELSE
     SELECT format_type(atttypid, atttypmod) INTO v_type FROM pg_attribute
      WHERE attrelid = ('core.' || v_view)::regclass AND attname = 'key';

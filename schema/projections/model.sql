@@ -5,8 +5,18 @@ CREATE OR REPLACE VIEW api.ticket AS
 SELECT t.ticket_id, t.source, t.source_type, t.external_id, t.number, t.kind, t.title, t.status, t.status_raw,
        t.priority, t.queue, t.category, t.requester, t.assignee_id, t.team, t.opened_at, t.updated_at, t.resolved_at,
        t.closed_at, t.resolved_by_id, t.sla_due_at,
-       core.is_breached(t.sla_met, t.sla_waits, t.sla_due_at, t.sla_done_at, t.sla_own_due_at, t.sla_owned_at,
-                        t.sla_owned_after_s, t.opened_at, now()) AS sla_breached,
+       -- core.is_breached, written out: to inline it would take half of the time a page takes.
+       CASE
+         WHEN t.sla_met IS NOT NULL THEN NOT t.sla_met
+         WHEN t.sla_due_at IS NULL AND t.sla_own_due_at IS NULL THEN NULL
+         ELSE NOT t.sla_waits
+              AND (coalesce(CASE WHEN t.sla_done_at IS NULL THEN t.sla_due_at < now()
+                                 ELSE t.sla_done_at > t.sla_due_at END, false)
+                   OR coalesce(t.sla_owned_at > t.sla_own_due_at, false)
+                   OR coalesce(t.sla_owned_at IS NULL
+                               AND t.sla_owned_after_s > extract(epoch FROM t.sla_own_due_at - t.opened_at), false)
+                   OR coalesce(t.sla_owned_after_s = 0 AND t.sla_own_due_at < now(), false))
+       END AS sla_breached,
        t.sla_own_due_at, t.reopen_count, t.url, t.deleted_at, t.etl_execution_id,
        t.sla_met, t.sla_waits, t.sla_done_at, t.sla_owned_at, t.sla_owned_after_s,
        t.assignee_key, t.resolver_key, t.queue_key, t.requester_key
