@@ -6,7 +6,7 @@ import time
 import unittest
 
 import control
-from foz import SANITIZER, TERMINATED, wait_until
+from foz import SANITIZER, TERMINATED, UNREACHABLE, wait_until
 from glpi import CHILDREN, TICKETS, GlpiTest, add_actor, burst, fault, insert, purge, remove_actor, update
 
 SEED = int(os.environ.get("FOZ_TEST_SEED", "20140103"))
@@ -113,20 +113,36 @@ class Crash(GlpiTest):
 
     def test_sigterm_ends_with_143_publishes_nothing_half_and_closes_the_session(self):
         self.load("tickets")
-        for number, table in enumerate(("Ticket", "Ticket_User", "Log")):
+        # None: the login already hangs
+        for number, table in enumerate(("Ticket", "Ticket_User", "Log", None)):
             with self.subTest(table=table):
                 self.mutate(number)
                 before = self.published()
-                self.sim.do(fault("hang", table=table, after=1))
+                self.sim.do(fault("hang", table=table, after=1) if table else fault("hang"))
                 program = self.start_worker("load", "tickets", "--mode", "full")
                 wait_until(lambda: self.sim.state()["faults"][-1]["struck"] > 0, "the source hangs")
                 program.signal(15)
                 self.assertEqual(TERMINATED, program.wait(30), program.err())
                 self.sim.do(control.clear_faults())
-                self.assertIn(self.database.last_execution()["status"], ("interrupted", "cancelled"))
+                row = self.database.last_execution()
+                self.assertEqual("interrupted", row["status"])
+                self.assertIn("stopped by a signal", row["error_message"])
                 self.assert_whole(before)
                 self.assert_no_leftovers()
                 self.assertEqual(0, self.login_state()["sessions"])
+        self.finish()
+
+    def test_a_lost_database_connection_is_what_the_log_blames(self):
+        self.load("tickets")
+        self.sim.do(fault("hang", table="Log"))
+        program = self.start_worker("load", "tickets", "--mode", "full")
+        wait_until(lambda: self.sim.state()["faults"][-1]["struck"] > 0, "the source hangs")
+        self.database.one("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name LIKE 'foz-worker%'")
+        self.assertEqual(UNREACHABLE, program.wait(30), program.err())
+        self.sim.do(control.clear_faults())
+        row = self.database.last_execution()
+        self.assertEqual("interrupted", row["status"])
+        self.assertIn("the database connection that owns the execution was lost", row["error_message"])
         self.finish()
 
     def test_the_source_dies_in_the_middle(self):

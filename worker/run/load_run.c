@@ -33,6 +33,7 @@ struct load_running {
     struct http_client **session_clients;
     bool *is_open; /* per source index */
     const struct load_def *load;
+    struct error lost; /* why the execution is not ours any more */
 };
 
 void run_report_release(struct run_report *report)
@@ -147,8 +148,8 @@ static void fail_task(struct load_running *running, struct task_run *task, const
     struct error trouble = ERROR_INIT;
     task->error = *why;
     task->phase = PHASE_DONE;
-    task->status = TASK_FAILED;
-    if (!publish_failure(running->owner, &running->board, task, TASK_FAILED, &trouble)) {
+    task->status = policy_failure_status(why, stop_reason(running->stop));
+    if (!publish_failure(running->owner, &running->board, task, task->status, &trouble)) {
         log_warn("the end of a task could not be recorded", LOG_TEXT("error", trouble.msg));
     }
     log_fail("task failed", LOG_TEXT("source", task->source->name),
@@ -226,6 +227,19 @@ static void close_sources(struct load_running *running)
     xfree(running->is_open);
 }
 
+static void lose(struct load_running *running, struct error *why)
+{
+    log_fail("the execution is lost", LOG_TEXT("error", why->msg));
+    running->lost = *why;
+    stop_request(running->stop, STOP_LOST);
+}
+
+static void lose_connection(struct load_running *running, struct error *why)
+{
+    (void)error_wrap(why, "the database connection that owns the execution was lost");
+    lose(running, why);
+}
+
 /* Heartbeat, cancellation, loss of the connection that proves ownership. */
 static void beat(struct load_running *running)
 {
@@ -233,12 +247,10 @@ static void beat(struct load_running *running)
     struct error err = ERROR_INIT;
     if (!claim_heartbeat(running->owner, running->claim, board_records(&running->board), &pulse,
                          &err)) {
-        log_fail("the database connection that owns the execution failed",
-                 LOG_TEXT("error", err.msg));
-        stop_request(running->stop, STOP_LOST);
+        lose_connection(running, &err);
     } else if (pulse.lost) {
-        log_fail("another worker has taken over the execution");
-        stop_request(running->stop, STOP_LOST);
+        (void)error_set(&err, ERROR_UNCERTAIN, "another worker has taken over the execution");
+        lose(running, &err);
     } else if (pulse.cancel_requested) {
         stop_request(running->stop, STOP_CANCELLED);
     }
@@ -258,9 +270,7 @@ static void watch(struct load_running *running)
             continue;
         }
         if (!db_wait_notify(running->owner, deadline_us, running->board.wake_fd, &notified, &err)) {
-            log_fail("the database connection that owns the execution was lost",
-                     LOG_TEXT("error", err.msg));
-            stop_request(running->stop, STOP_LOST);
+            lose_connection(running, &err);
             continue;
         }
         now_us = clock_monotonic_us();
@@ -323,11 +333,28 @@ static void fill_report(const struct load_running *running, struct run_report *r
     }
 }
 
-/* "snow.incident: ...; snow.groups: ..." over all tasks with something to say. */
-static void join_messages(struct run_report *report)
+/* Why the whole of it ended early; "" if it did not. */
+static const char *cause_of(const struct load_running *running, enum stop_reason stopped)
+{
+    switch (stopped) {
+    case STOP_NONE:
+        break;
+    case STOP_CANCELLED:
+        return "cancelled on request";
+    case STOP_SIGNAL:
+        return "stopped by a signal before it was complete; run it again";
+    case STOP_LOST:
+        return running->lost.msg;
+    }
+    return "";
+}
+
+/* "snow.incident: ...; snow.groups: ..." over all tasks with something to say, behind the cause. */
+static void join_messages(struct run_report *report, const char *cause)
 {
     struct buf text CLEANUP(buf_release);
     buf_init(&text, sizeof(report->message) * 8);
+    buf_add_c(&text, cause);
     for (size_t i = 0; i < report->n_tasks; i++) {
         const struct task_report *task = &report->tasks[i];
         if (error_is_set(&task->error)) {
@@ -478,9 +505,11 @@ void load_run(const struct config *config,
         bool settled = settle_core(&running, &err);
         stopped = stop_reason(running.stop);
         fill_report(&running, ret_report);
-        join_messages(ret_report);
         ret_report->status =
             policy_execution_status(ret_report->tasks, ret_report->n_tasks, stopped);
+        bool is_cut_short =
+            ret_report->status == TASK_INTERRUPTED || ret_report->status == TASK_CANCELLED;
+        join_messages(ret_report, is_cut_short ? cause_of(&running, stopped) : "");
         ret_report->exit_code = policy_execution_exit(ret_report->tasks, ret_report->n_tasks,
                                                       ret_report->status, stopped);
         if (!settled) {

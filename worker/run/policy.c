@@ -52,6 +52,14 @@ static bool has_status(const struct task_report *tasks, size_t n_tasks, enum tas
     return false;
 }
 
+enum task_status policy_failure_status(const struct error *err, enum stop_reason stopped)
+{
+    if (stopped == STOP_NONE || err->code != ERROR_CANCELLED) {
+        return TASK_FAILED;
+    }
+    return stopped == STOP_CANCELLED ? TASK_CANCELLED : TASK_INTERRUPTED;
+}
+
 enum task_status
 policy_execution_status(const struct task_report *tasks, size_t n_tasks, enum stop_reason stopped)
 {

@@ -29,6 +29,9 @@ int policy_exit_of_error(const struct error *err);
 /* The one that counts where causes mix: the first of 77, 78, 69, 1, 4, 3. */
 int policy_exit_worse(int a, int b);
 
+/* Of a task that ended with `err`; `stopped`: what its execution was asked to stop for. */
+enum task_status policy_failure_status(const struct error *err, enum stop_reason stopped);
+
 enum task_status
 policy_execution_status(const struct task_report *tasks, size_t n_tasks, enum stop_reason stopped);
 int policy_execution_exit(const struct task_report *tasks,

@@ -42,6 +42,18 @@ static void no_answer_and_gateways_mean_unreachable(void **state)
     }
 }
 
+static void only_what_a_stop_cut_short_is_not_failed(void **state)
+{
+    (void)state;
+    const struct error cut = {.code = ERROR_CANCELLED};
+    const struct error denied = {.code = ERROR_DENIED};
+    assert_int_equal(TASK_INTERRUPTED, policy_failure_status(&cut, STOP_SIGNAL));
+    assert_int_equal(TASK_INTERRUPTED, policy_failure_status(&cut, STOP_LOST));
+    assert_int_equal(TASK_CANCELLED, policy_failure_status(&cut, STOP_CANCELLED));
+    assert_int_equal(TASK_FAILED, policy_failure_status(&cut, STOP_NONE));
+    assert_int_equal(TASK_FAILED, policy_failure_status(&denied, STOP_SIGNAL));
+}
+
 static void the_worse_exit_code_is_the_first_of_the_contract(void **state)
 {
     (void)state;
@@ -126,6 +138,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_error_code_has_its_exit_code),
         cmocka_unit_test(no_answer_and_gateways_mean_unreachable),
+        cmocka_unit_test(only_what_a_stop_cut_short_is_not_failed),
         cmocka_unit_test(the_worse_exit_code_is_the_first_of_the_contract),
         cmocka_unit_test(an_execution_ends_as_its_tasks_say),
         cmocka_unit_test(the_exit_code_is_that_of_the_worst_task),
