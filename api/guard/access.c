@@ -400,6 +400,9 @@ bool access_rate(struct guard *guard,
     const struct api_config *api = &guard->config->api;
     int64_t per_minute = principal->per_minute > 0 ? principal->per_minute : api->rate_per_minute;
     int64_t burst = api->rate_burst > 0 ? api->rate_burst : 1;
+    /* A key that was given little may not send the many at once that are meant for others. */
+    burst =
+        principal->per_minute > 0 && principal->per_minute < burst ? principal->per_minute : burst;
     if (per_minute <= 0) {
         return true;
     }

@@ -256,7 +256,7 @@ static struct cache_answer *make_answer(struct call *call)
     if (reading->key.ptr != NULL) {
         make_etag(call, reading->version, answer->etag);
     } else {
-        response_digest(buf_str(body), answer->etag);
+        response_digest(reading->basis.ptr != NULL ? reading->basis : buf_str(body), answer->etag);
     }
     return answer;
 }

@@ -35,7 +35,8 @@ struct reading {
     int64_t version;
     char as_of[CACHE_INSTANT_MAX];
     int64_t lag_seconds;
-    struct str link;            /* of the next page */
+    struct str link;  /* of the next page */
+    struct str basis; /* of the ETag of an answer that is not cached; ptr NULL = the whole body */
     struct cache_answer *given; /* its body is to be sent; held */
     struct meta given_meta;
 };

@@ -252,5 +252,62 @@ class Pressure(reading.ReadingCase):
         self.assertGreaterEqual(sum(status == 200 for status, _ in results), 256)
 
 
+class Shared(reading.ReadingCase):
+    """Who is told the same is sent the same object, with headers of each request's own."""
+
+    n_tickets = 200
+    origins = ["https://one.example.com", "https://two.example.com"]
+    api_config = {**reading.ReadingCase.api_config, "cors": {"origins": origins}}
+
+    def test_nobody_gets_the_headers_of_another(self):
+        paths = ("/v1/tickets/overview", "/v1/tickets?limit=1000", "/v1/tickets?limit=3&format=csv")
+        whole = {path: self.read(path) for path in paths}
+        faults = []
+
+        def ask(number):
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+            for i in range(60):
+                path, name = paths[(number + i) % 3], f"{number}-{i}"
+                headers = {"X-API-Key": self.key, "traceparent": f"00-{number + 1:016x}{i:016x}-{1:016x}-01"}
+                if i % 3:
+                    headers["X-Request-Id"] = name
+                if i % 4:
+                    headers["Origin"] = self.origins[i % 2]
+                if i % 5 == 0:
+                    headers["If-None-Match"] = whole[path].headers["ETag"]
+                method = "HEAD" if i % 7 == 0 else "GET"
+                connection.request(method, path, headers=headers)
+                answer = connection.getresponse()
+                body = answer.read()
+                told = [answer.headers.get_all(header, []) for header in ("X-Request-Id", "traceparent", "RateLimit", "Access-Control-Allow-Origin")]
+                wanted = [[name] if i % 3 else [], 1, 1, [headers["Origin"]] if i % 4 else []]
+                is_good = (told[0], len(told[1]), len(told[2]), told[3]) == tuple(wanted)
+                is_good = is_good and told[1][0].startswith(headers["traceparent"][:36])
+                if answer.status == 200 and method == "GET":
+                    is_good = is_good and body.split(b'"meta"')[0] == whole[path].body.split(b'"meta"')[0]
+                else:
+                    is_good = is_good and body == b""
+                if not is_good or answer.status not in (200, 304):
+                    faults.append((path, headers, answer.status, answer.headers.items(), body[:200]))
+            connection.close()
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(ask, range(8)))
+        self.assertEqual(faults[:2], [])
+
+    def test_many_who_wait_for_one_answer_all_get_it(self):
+        with concurrent.futures.ThreadPoolExecutor(40) as pool, Blocked(self.url):
+            asked = [pool.submit(self.get, "/v1/tickets?limit=1000&source=snow", timeout_s=60) for _ in range(40)]
+            time.sleep(0.5)
+            gone = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+            gone.request("GET", "/v1/tickets?limit=1000&source=snow", headers={"X-API-Key": self.key})
+            time.sleep(0.2)
+            gone.close()  # does not wait for its answer
+            time.sleep(0.2)
+            self.assertFalse(any(answer.done() for answer in asked))
+        bodies = {answer.result().body.split(b'"meta"')[0] for answer in asked}
+        self.assertEqual((len(bodies), {answer.result().status for answer in asked}), (1, {200}))
+
+
 if __name__ == "__main__":
     unittest.main()

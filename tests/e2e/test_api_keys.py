@@ -114,6 +114,12 @@ class Rates(ApiCase):
         fast = self.create_key("fast", ALL_SCOPES, "--per-minute", "6000")
         self.assertIn("q=6000", self.get("/v1/executions", key=fast).headers["RateLimit-Policy"])
 
+    def test_a_small_limit_of_its_own_caps_the_burst(self):
+        slow = self.create_key("slow", ALL_SCOPES, "--per-minute", "2")
+        answers = [self.get("/v1/executions", key=slow) for _ in range(3)]
+        self.assertEqual([answer.status for answer in answers], [200, 200, 429])
+        self.assertEqual(answers[0].headers["RateLimit-Policy"], '"default";q=2;w=60;b=2')
+
 
 class Anonymous(ApiCase):
     api_config = {**ApiCase.api_config, "auth": {"enabled": False}}

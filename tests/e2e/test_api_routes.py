@@ -17,6 +17,11 @@ class Health(ApiCase):
             self.assertEqual(answer.json()["status"], "healthy")
             self.assertRegex(answer.json()["version"], r"^\d+\.\d+\.\d+$")
 
+    def test_health_has_an_etag_like_every_get(self):
+        for path in ("/", "/health", "/healthz"):
+            tag = self.get(path, key=None).headers["ETag"]
+            self.assertEqual(self.get(path, key=None, headers={"If-None-Match": tag}).status, 304)
+
     def test_head_answers_like_get_without_a_body(self):
         answer = self.ask("HEAD", "/health", key=None)
         self.assertEqual((answer.status, answer.body), (200, b""))

@@ -156,6 +156,13 @@ class State(reading.ReadingCase):
         task = next(t for t in data["tasks"] if t["task"] == "sys_user")
         self.assertEqual((task["feeds_tickets"], task["fresh"]), (False, False))
 
+    def test_asking_for_the_usage_alone_does_not_change_its_etag(self):
+        key = self.create_key("watcher", ["dash.observability"])
+        tag = self.get("/v1/system/usage", key=key).headers["ETag"]
+        self.assertEqual(self.get("/v1/system/usage", key=key, headers={"If-None-Match": tag}).status, 304)
+        self.get("/v1/system/health", key=key)
+        self.assertEqual(self.get("/v1/system/usage", key=key, headers={"If-None-Match": tag}).status, 200)
+
     def test_usage_counts_by_route_caller_and_status(self):
         key = self.create_key("grafana", ["dash.read"])
         for _ in range(3):
