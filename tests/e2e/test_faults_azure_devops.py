@@ -4,7 +4,7 @@ import time
 import unittest
 
 import control
-from azure import PROJECTS, WORK_ITEMS, AzureTest, burst, create, delete, fault, update
+from azure import PROJECTS, WORK_ITEMS, AzureTest, burst, create, delete, fault, restore, update
 from foz import COMPLETE, FAILED, HELD, PARTIAL, RIGHTS, SANITIZER, UNREACHABLE
 
 BROKEN = {FAILED, UNREACHABLE}
@@ -217,6 +217,29 @@ class Refusals(AzureTest):
         self.sim.do(control.clear_faults())
         self.load("work-items", "--mode", "full")
         self.assert_copies(*WORK_ITEMS)
+
+    def test_deletions_that_the_feed_does_not_tell_are_found_in_the_bins(self):
+        self.sim.do(fault("field_refused", field="System.IsDeleted"))
+        self.load("work-items")
+        deleted, again = self.items()[:2]
+        self.sim.change(delete(deleted), delete(again))
+        self.load("work-items", "--mode", "reconcile")
+        gone = f"work_item WHERE is_deleted AND gone_since IS NULL AND id IN ({deleted}, {again})"
+        self.assertEqual(2, self.count(gone))
+        self.assertEqual(0, self.count("work_item WHERE title IS NULL"))
+        self.load("work-items", "--mode", "full")
+        self.assertEqual(2, self.count(gone))
+        before = self.snapshot("work_item")
+        self.load("work-items", "--mode", "reconcile")
+        self.assertEqual(before, self.snapshot("work_item"), "what was known is not written again")
+        self.sim.change(restore(again))
+        self.load("work-items")
+        self.assertEqual(1, self.count(gone))
+        self.assertIn("System.IsDeleted", self.worker("check").out)
+
+    def test_check_says_when_a_recycle_bin_may_not_be_read(self):
+        self.sim.do(fault("forbidden_403", route="recyclebin"))
+        self.assertRegex(self.worker("check").out, "warning .*work_item: the recycle bin of project .* cannot be read")
 
     def test_rows_that_a_census_or_batch_lacks(self):
         """Found again by id, so nothing goes; a batch that lacks them too means hidden, and history stays."""

@@ -154,6 +154,7 @@ class AzureTest(FozTest):
         self._kinds = {}
         self._known = {}  # what a line of text says, since most lines are the same from one comparison to the next
         self.gone = set()  # items that were destroyed, or went with their project, after they had landed
+        self.deleted_projects = set()  # names of those that had landed
         super().setUp()
         self.env["FOZ_TEST_PAT"] = self.token
 
@@ -229,7 +230,8 @@ class AzureTest(FozTest):
         listed = {row["id"]: row for row in self.ask("_apis/projects?stateFilter=all&$top=1000&api-version=7.1", sim)["value"]}
         rows = []
         for row in self.source_rows("projects", sim):
-            process = {} if row["state"] == "wellFormed" else {"process_id": None, "process_name": None}  # nothing shows it any more
+            is_known = row["state"] == "wellFormed" or row["name"] in self.deleted_projects
+            process = {} if is_known else {"process_id": None, "process_name": None}  # nothing ever showed it
             rows.append({**row, "last_update_time": instant(row["last_update_time"]), "url": listed[row["id"]]["url"],
                          "description": listed[row["id"]].get("description"), **process})
         return rows

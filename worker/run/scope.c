@@ -32,7 +32,7 @@ struct merge_request scope_of(const struct board *board, const struct task_run *
     }
     switch (plan->kind) {
     case WALK_ALL:
-        request.deletes = MERGE_DELETE_MISSING;
+        request.deletes = plan->keeps_missing ? MERGE_DELETE_NONE : MERGE_DELETE_MISSING;
         break;
     case WALK_WINDOW:
         request.deletes = MERGE_DELETE_MISSING;

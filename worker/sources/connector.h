@@ -71,6 +71,7 @@ struct plan {
     const char *cursor_after_deletions; /* instead of cursor, where deletions were carried out */
     const char *hold;      /* why deletions wait for --allow-mass-delete, for the operator */
     bool confirm_missing;  /* ALL: what the walk did not show is read by key before it goes */
+    bool keeps_missing;    /* ALL: what the walk did not show may be there; nothing goes */
     bool empty_may_delete; /* --allow-mass-delete lets an answer without any record delete */
     /* Records stamped from here on may have changed since they were last read without moving their
      * stamp: what depends on them is read again although they look unchanged. The engine presets

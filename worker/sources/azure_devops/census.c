@@ -9,6 +9,10 @@
  * Which work items there are: the ids of a query paged by key, then those of every project's
  * recycle bin. Only an empty answer that comes twice ends the query: it has no other end, and what
  * a short page means nobody has written down.
+ *
+ * An id has no version, so that a census of ids cannot tell a deleted item from one that is not.
+ * Where the feed refuses to tell, a second walk (WALK_ALL) reads the bins alone, as records that
+ * say no more than is_deleted.
  */
 
 /* A query of 20,000 rows is an error, one with this $top is cut without a word. */
@@ -20,6 +24,8 @@ struct census {
     int64_t n_ids; /* of the page */
     bool seen_empty;
     bool query_is_done;
+    bool is_of_bins; /* nothing but them, as records */
+    bool has_asked_feed;
     bool has_projects;
     struct ado_projects projects;
     size_t project; /* whose bin is next */
@@ -42,6 +48,8 @@ static void start(struct walk *walk)
     buf_init(&census->body, 4096);
     ado_cells_init(&census->cells, walk->task);
     ado_projects_init(&census->projects);
+    census->is_of_bins = walk->partition->kind == WALK_ALL;
+    census->query_is_done = census->is_of_bins;
 }
 
 static void release(struct walk *walk)
@@ -128,7 +136,9 @@ static bool step_query(struct census *census, struct http_client *http, struct e
 
 static bool take_deleted(void *arg, int64_t id, struct error *err)
 {
-    return add_id(arg, id, err);
+    struct census *census = arg;
+    return census->is_of_bins ? ado_add_deleted(census->batch, census->walk->task, id, err)
+                              : add_id(census, id, err);
 }
 
 static bool decode_bin(void *arg, char *document, size_t len, struct error *err)
@@ -144,9 +154,7 @@ static bool step_bin(struct census *census, struct http_client *http, struct err
 {
     const struct ado_project *project = &census->projects.items[census->project++];
     buf_reset(&census->url);
-    buf_add_char(&census->url, '/');
-    ado_add_segment(&census->url, project->id);
-    buf_add_c(&census->url, "/_apis/wit/recyclebin?" ADO_VERSION);
+    ado_add_bin(&census->url, project->id);
     const struct ado_request request = {
         .url = buf_str(&census->url), .decode = decode_bin, .arg = census};
     struct error fault = ERROR_INIT;
@@ -171,6 +179,10 @@ step(struct walk *walk, struct http_client *http, struct row_batch *batch, struc
     census->batch = batch;
     if (!census->query_is_done) {
         return step_query(census, http, err);
+    }
+    if (census->is_of_bins && !census->has_asked_feed) {
+        census->has_asked_feed = true;
+        return ado_feed_tells_deletions(http, &walk->finished, err);
     }
     if (!census->has_projects) {
         census->has_projects = true;

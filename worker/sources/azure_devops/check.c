@@ -11,6 +11,7 @@
 #define CLOCK_SKEW_TOLERATED_US (30 * US_PER_S)
 #define ANONYMOUS               "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa"
 #define NAMES_SHOWN             12
+#define BINS_CHECKED            5 /* of organisations with many projects, a sample */
 
 struct checking {
     const struct source_config *source;
@@ -195,14 +196,24 @@ answers(const struct checking *checking, const char *task, const char *path, str
     return *ret_root != NULL;
 }
 
+/* Without this field an increment sees no deletion. */
+static void check_deletions(const struct checking *checking, const struct task_def *task)
+{
+    struct error ignored = ERROR_INIT; /* the feed itself has just been asked */
+    bool tells = true;
+    if (ado_feed_tells_deletions(checking->http, &tells, &ignored) && !tells) {
+        say(checking, FINDING_WARNING, task->name,
+            "the feed of revisions does not give System.IsDeleted, so deleted work items show only "
+            "after a load with --mode reconcile; run one every day");
+    }
+}
+
 static void check_revisions(const struct checking *checking, const struct task_def *task)
 {
     struct json *root = NULL;
-    if (answers(checking, task->name,
-                "/_apis/wit/reporting/workitemrevisions?fields=System.Id&includeDeleted=true"
-                "&$maxPageSize=1&" ADO_VERSION,
-                &root)) {
+    if (answers(checking, task->name, ADO_ONE_REVISION, &root)) {
         say(checking, FINDING_OK, task->name, "the feed of revisions is readable");
+        check_deletions(checking, task);
         check_fields(checking, task);
     }
     json_free(root);
@@ -227,6 +238,38 @@ static bool decode_nothing(void *arg, char *document, size_t len, struct error *
     return true;
 }
 
+/* What reconciling needs beside the query: which items are deleted and which destroyed. */
+static void check_bins(const struct checking *checking, const struct task_def *task)
+{
+    struct ado_projects projects CLEANUP(ado_projects_release);
+    struct error err = ERROR_INIT;
+    size_t n_read = 0;
+    ado_projects_init(&projects);
+    if (!ado_projects_load(&projects, checking->http, &err)) {
+        return; /* the projects' own task says so */
+    }
+    for (size_t i = 0; i < projects.n && n_read < BINS_CHECKED; i++) {
+        const struct ado_project *project = &projects.items[i];
+        if (!project->is_well_formed) {
+            continue;
+        }
+        struct buf url CLEANUP(buf_release);
+        buf_init(&url, ADO_URL_BYTES_MAX);
+        ado_add_bin(&url, project->id);
+        const struct ado_request request = {.url = buf_str(&url), .decode = decode_nothing};
+        error_clear(&err);
+        if (!ado_send(checking->http, &request, NULL, &err) && ado_is_refused(&err)) {
+            say(checking, FINDING_WARNING, task->name,
+                "the recycle bin of project %s cannot be read, so full and reconcile fail: they "
+                "could not tell deleted work items from destroyed ones; give the token's user the "
+                "right to view it (%s)",
+                project->name, err.msg);
+            return;
+        }
+        n_read++;
+    }
+}
+
 static void check_work_items(const struct checking *checking, const struct task_def *task)
 {
     struct error err = ERROR_INIT;
@@ -242,6 +285,7 @@ static void check_work_items(const struct checking *checking, const struct task_
         return;
     }
     say(checking, FINDING_OK, task->name, "work items can be queried");
+    check_bins(checking, task);
 }
 
 static void check_projects(const struct checking *checking, const struct task_def *task)
@@ -338,6 +382,11 @@ void azure_devops_check(const struct source_config *source,
                         void *arg)
 {
     const struct checking checking = {.source = source, .http = http, .sink = sink, .arg = arg};
+    struct error err = ERROR_INIT;
+    if (!ado_check_url(source, &err)) {
+        say_error(&checking, NULL, &err);
+        return;
+    }
     if (!check_organisation(&checking)) {
         return;
     }

@@ -37,16 +37,22 @@ static const struct table *find_table(const struct task_def *task)
     return NULL;
 }
 
-static bool add_partition(struct plan *plan, const struct partition *like, struct error *err)
+static bool
+add_partitions(struct plan *plan, const struct partition *like, size_t n, struct error *err)
 {
-    struct partition *partition = arena_zalloc(&plan->arena, sizeof(*partition));
-    if (partition == NULL) {
+    struct partition *partitions = arena_zalloc(&plan->arena, n * sizeof(*partitions));
+    if (partitions == NULL) {
         return error_set(err, ERROR_LIMIT, "the plan takes too much memory");
     }
-    *partition = *like;
-    plan->partitions = partition;
-    plan->n_partitions = 1;
+    memcpy(partitions, like, n * sizeof(*partitions));
+    plan->partitions = partitions;
+    plan->n_partitions = n;
     return true;
+}
+
+static bool add_partition(struct plan *plan, const struct partition *like, struct error *err)
+{
+    return add_partitions(plan, like, 1, err);
 }
 
 /* ---- feeds ---- */
@@ -101,12 +107,15 @@ static bool plan_feed(const struct source_config *source,
 
 /* ---- what is not a feed ---- */
 
-/* Increments of work items are made from their revisions; a census finds what is gone. */
+/* Increments of work items are made from their revisions; a census finds what is gone, and the bins
+ * what is deleted if the feed does not tell. */
 static bool
 plan_work_items(const struct walk_request *request, struct plan *plan, struct error *err)
 {
-    const struct partition partition = {
-        .kind = WALK_KEYS, .from_us = INT64_MIN, .to_us = INT64_MAX};
+    const struct partition partitions[] = {
+        {.kind = WALK_KEYS, .from_us = INT64_MIN, .to_us = INT64_MAX},
+        {.kind = WALK_ALL, .from_us = INT64_MIN, .to_us = INT64_MAX},
+    };
     plan->high_us = INT64_MIN;
     if (request->kind == WALK_CHANGES || request->kind == WALK_WINDOW) {
         plan->kind = WALK_CHANGES;
@@ -114,7 +123,7 @@ plan_work_items(const struct walk_request *request, struct plan *plan, struct er
     }
     plan->kind = WALK_KEYS;
     plan->confirm_missing = true;
-    return add_partition(plan, &partition, err);
+    return add_partitions(plan, partitions, ARRAY_SIZE(partitions), err);
 }
 
 /* The source's clock, and whether anybody answers at all. */
@@ -148,6 +157,7 @@ static bool plan_list(const struct source_config *source,
             return false;
         }
         partition.list = (int)directory;
+        plan->keeps_missing = directory == ADO_TEAMS; /* who left a team is still somebody */
         /* Whom only work items name is in no directory, and comes back by them. */
         plan->confirm_missing = false;
     }
@@ -171,6 +181,9 @@ static bool plan_task(void *session,
                          "work_item_revision, work_item, work_item_link, project, "
                          "work_item_type_state, iteration and identity",
                          request->task->name, request->task->table);
+    }
+    if (!ado_check_url(source, err)) {
+        return false;
     }
     bool planned = table->is_feed                   ? plan_feed(source, request, plan, err)
                    : table->all == &ado_census_walk ? plan_work_items(request, plan, err)

@@ -119,7 +119,8 @@ bool ado_fields_load(struct ado_fields *fields, struct http_client *http, struct
     buf_init(&url, ADO_URL_BYTES_MAX);
     buf_add_c(&url, "/_apis/wit/fields?" ADO_VERSION);
     struct error fault = ERROR_INIT;
-    struct json *root = ado_get(http, &url, NULL, &fault);
+    const struct json *list = NULL;
+    struct json *root = ado_get_list(http, &url, NULL, &list, &fault);
     if (root == NULL) {
         if (fault.http_status == 403 || fault.http_status == 404) {
             log_debug("the field dictionary cannot be read, asking for the catalog's fields only",
@@ -129,13 +130,12 @@ bool ado_fields_load(struct ado_fields *fields, struct http_client *http, struct
         *err = fault;
         return false;
     }
-    const struct json *list = ado_list(root, err);
-    if (list != NULL && json_size(list) > 0) {
+    if (json_size(list) > 0) {
         take_dictionary(fields, list);
         fields->has_dictionary = true;
     }
     json_free(root);
-    return list != NULL;
+    return true;
 }
 
 void ado_fields_write(const struct ado_fields *fields, struct buf *out)

@@ -87,15 +87,26 @@ static int deleted_column(const struct task_def *task)
     return -1;
 }
 
-static bool add_deleted(struct items *items, const struct cell *cells, struct error *err)
+static void mark_deleted(const struct task_def *task, struct cell *cells)
 {
-    const struct task_def *task = items->walk->task;
     int column = deleted_column(task);
-    memcpy(items->deleted_cells, cells, task->n_columns * sizeof(*cells));
     if (column >= 0) {
-        items->deleted_cells[column] = (struct cell){CELL_BOOL, false, STR_LITERAL("true")};
+        cells[column] = (struct cell){CELL_BOOL, false, STR_LITERAL("true")};
     }
-    return row_batch_add(items->batch, items->deleted_cells, STR_NONE, err);
+}
+
+bool ado_add_deleted(struct row_batch *batch,
+                     const struct task_def *task,
+                     int64_t id,
+                     struct error *err)
+{
+    struct buf number CLEANUP(buf_release);
+    buf_init(&number, 24);
+    buf_add_int(&number, id);
+    struct cell *cells CLEANUP(xfreep) = xcalloc(task->n_columns + 1, sizeof(*cells));
+    cells[task->key_columns[0]] = (struct cell){CELL_NUMBER, false, buf_str(&number)};
+    mark_deleted(task, cells);
+    return row_batch_add(batch, cells, STR_NONE, err);
 }
 
 /* ---- the batch ---- */
@@ -241,7 +252,11 @@ static bool ask_bin(struct items *items, struct http_client *http, struct error 
 
 static bool take_resource(void *arg, const struct ado_record *record, struct error *err)
 {
-    return add_deleted(arg, record->cells, err);
+    struct items *items = arg;
+    const struct task_def *task = items->walk->task;
+    memcpy(items->deleted_cells, record->cells, task->n_columns * sizeof(*record->cells));
+    mark_deleted(task, items->deleted_cells);
+    return row_batch_add(items->batch, items->deleted_cells, STR_NONE, err);
 }
 
 static bool decode_resource(void *arg, char *document, size_t len, struct error *err)
@@ -250,19 +265,6 @@ static bool decode_resource(void *arg, char *document, size_t len, struct error 
     row_batch_reset(items->batch);
     return ado_page_read_one(items->reader, document, len, take_resource, items, &items->found,
                              err);
-}
-
-/* What is known of an item that the bin does not show whole: that it is there and deleted. What is
- * stored of it stays. */
-static bool add_stub(struct items *items, int64_t id, struct error *err)
-{
-    const struct task_def *task = items->walk->task;
-    struct buf number CLEANUP(buf_release);
-    buf_init(&number, 24);
-    buf_add_int(&number, id);
-    struct cell *cells CLEANUP(xfreep) = xcalloc(task->n_columns + 1, sizeof(*cells));
-    cells[task->key_columns[0]] = (struct cell){CELL_NUMBER, false, buf_str(&number)};
-    return add_deleted(items, cells, err);
 }
 
 static bool read_binned(struct items *items, struct http_client *http, struct error *err)
@@ -280,7 +282,8 @@ static bool read_binned(struct items *items, struct http_client *http, struct er
         .url = buf_str(&items->url), .decode = decode_resource, .arg = items};
     struct error fault = ERROR_INIT;
     if (ado_send(http, &request, NULL, &fault)) {
-        return items->found || add_stub(items, id, err);
+        /* Not every bin shows its items whole. */
+        return items->found || ado_add_deleted(items->batch, items->walk->task, id, err);
     }
     row_batch_reset(items->batch);
     if (fault.http_status == 404) {

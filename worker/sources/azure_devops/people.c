@@ -153,13 +153,14 @@ static struct json *get_users_page(const struct people_walk *state,
                                    struct http_client *http,
                                    struct buf *url,
                                    struct ado_answer *answer,
+                                   const struct json **ret_list,
                                    struct error *err)
 {
     if (state->token[0] != '\0') {
         buf_add_c(url, "&continuationToken=");
         buf_add_percent(url, str_from(state->token), "");
     }
-    return ado_get(http, url, answer, err);
+    return ado_get_list(http, url, answer, ret_list, err);
 }
 
 static void set_user(struct ado_cells *cells, const struct json *user)
@@ -201,9 +202,9 @@ static bool step_entitlements(struct walk *walk,
     struct ado_answer answer;
     buf_init(&url, ADO_URL_BYTES_MAX);
     (void)entitlements_url(walk->source, &url); /* it was found by the plan */
-    struct json *root = get_users_page(state, http, &url, &answer, err);
-    const struct json *list = root != NULL ? ado_list(root, err) : NULL;
-    bool good = list != NULL && take_token(walk, root, &answer, err);
+    const struct json *list = NULL;
+    struct json *root = get_users_page(state, http, &url, &answer, &list, err);
+    bool good = root != NULL && take_token(walk, root, &answer, err);
     for (size_t i = 0; i < json_size(list) && good; i++) {
         const struct json *member = json_at(list, i);
         ado_cells_reset(&state->cells);
@@ -275,9 +276,9 @@ step_graph(struct walk *walk, struct http_client *http, struct row_batch *batch,
     struct ado_answer answer;
     buf_init(&url, ADO_URL_BYTES_MAX);
     (void)users_url(walk->source, &url); /* it was found by the plan */
-    struct json *root = get_users_page(state, http, &url, &answer, err);
-    const struct json *list = root != NULL ? ado_list(root, err) : NULL;
-    bool good = list != NULL && take_token(walk, root, &answer, err);
+    const struct json *list = NULL;
+    struct json *root = get_users_page(state, http, &url, &answer, &list, err);
+    bool good = root != NULL && take_token(walk, root, &answer, err);
     for (size_t i = 0; i < json_size(list) && good; i++) {
         good = add_graph_user(walk, http, batch, json_at(list, i), err);
     }
@@ -358,15 +359,14 @@ static bool step_team_list(struct walk *walk,
         buf_add_c(&url, "/members");
     }
     buf_addf(&url, "?$top=%d&$skip=%" PRId64 "&" ADO_VERSION, TOP, state->skip);
-    struct json *root = ado_get(http, &url, NULL, &fault);
+    const struct json *list = NULL;
+    struct json *root = ado_get_list(http, &url, NULL, &list, &fault);
     if (root == NULL && !ado_is_refused(&fault)) {
         *err = fault;
         return error_wrap(err, "teams of project %s", project->name);
     }
-    const struct json *list = root != NULL ? ado_list(root, err) : NULL;
     bool good =
-        (root == NULL || list != NULL) &&
-        (state->has_teams ? add_members(walk, batch, list, err) : take_teams(state, list, err));
+        state->has_teams ? add_members(walk, batch, list, err) : take_teams(state, list, err);
     bool is_last = json_size(list) < TOP;
     state->skip = is_last ? 0 : state->skip + TOP;
     if (is_last && state->has_teams) {

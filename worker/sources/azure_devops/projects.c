@@ -30,10 +30,9 @@ struct json *ado_projects_page(struct http_client *http,
         buf_addf(&url, "&$skip=%" PRId64, page->fetched);
     }
     buf_add_c(&url, "&" ADO_VERSION);
-    struct json *root = ado_get(http, &url, &answer, err);
-    const struct json *list = root != NULL ? ado_list(root, err) : NULL;
-    if (list == NULL) {
-        json_free(root);
+    const struct json *list = NULL;
+    struct json *root = ado_get_list(http, &url, &answer, &list, err);
+    if (root == NULL) {
         return NULL;
     }
     size_t n = json_size(list);
@@ -173,7 +172,8 @@ bool ado_processes_load(struct ado_processes *processes,
     struct error fault = ERROR_INIT;
     buf_init(&url, ADO_URL_BYTES_MAX);
     buf_add_c(&url, "/_apis/work/processes?$expand=projects&" ADO_VERSION);
-    struct json *root = ado_get(http, &url, NULL, &fault);
+    const struct json *list = NULL;
+    struct json *root = ado_get_list(http, &url, NULL, &list, &fault);
     if (root == NULL) {
         if (fault.http_status == 403 || fault.http_status == 404) {
             return true; /* the projects tell, one by one */
@@ -181,8 +181,7 @@ bool ado_processes_load(struct ado_processes *processes,
         *err = fault;
         return false;
     }
-    const struct json *list = ado_list(root, err);
-    bool good = list != NULL;
+    bool good = true;
     for (size_t i = 0; i < json_size(list) && good; i++) {
         good = take_process(processes, json_at(list, i), err);
     }
@@ -287,6 +286,9 @@ static bool add_row(struct walk *walk,
     if (process != NULL) {
         ado_cells_set_text(cells, "processId", process->id);
         ado_cells_set_text(cells, "processName", process->name);
+    } else { /* nothing names that of a deleted project; its work items keep their states by it */
+        ado_cells_set(cells, "processId", (struct cell){.kind = CELL_ABSENT});
+        ado_cells_set(cells, "processName", (struct cell){.kind = CELL_ABSENT});
     }
     return row_batch_add(batch, cells->cells, STR_NONE, err);
 }

@@ -83,25 +83,6 @@ static bool decode_tree(void *arg, char *document, size_t len, struct error *err
     return true;
 }
 
-struct json *ado_get(struct http_client *http,
-                     const struct buf *url,
-                     struct ado_answer *ret_answer,
-                     struct error *err)
-{
-    struct json *root = NULL;
-    if (url->overflow) {
-        (void)error_set(err, ERROR_LIMIT, "a request's URL would pass %zu bytes", url->limit);
-        return NULL;
-    }
-    const struct ado_request request = {
-        .url = buf_str(url), .decode = decode_tree, .arg = (void *)&root};
-    if (!ado_send(http, &request, ret_answer, err)) {
-        json_free(root);
-        return NULL;
-    }
-    return root;
-}
-
 const struct json *ado_list(const struct json *root, struct error *err)
 {
     static const char *const NAMES[] = {"value", "members", "items"};
@@ -122,9 +103,70 @@ const struct json *ado_list(const struct json *root, struct error *err)
     return list;
 }
 
+/* A list that is not there is as broken as a document that ends too early. */
+static bool decode_list(void *arg, char *document, size_t len, struct error *err)
+{
+    struct json **root = arg;
+    if (!decode_tree(arg, document, len, err)) {
+        return false;
+    }
+    if (ado_list(*root, err) == NULL) {
+        err->code = ERROR_TRANSIENT;
+        return error_wrap(err, "broken answer");
+    }
+    return true;
+}
+
+static struct json *get(struct http_client *http,
+                        const struct buf *url,
+                        bool (*decode)(void *arg, char *document, size_t len, struct error *err),
+                        struct ado_answer *ret_answer,
+                        struct error *err)
+{
+    struct json *root = NULL;
+    if (url->overflow) {
+        (void)error_set(err, ERROR_LIMIT, "a request's URL would pass %zu bytes", url->limit);
+        return NULL;
+    }
+    const struct ado_request request = {
+        .url = buf_str(url), .decode = decode, .arg = (void *)&root};
+    if (!ado_send(http, &request, ret_answer, err)) {
+        json_free(root);
+        return NULL;
+    }
+    return root;
+}
+
+struct json *ado_get(struct http_client *http,
+                     const struct buf *url,
+                     struct ado_answer *ret_answer,
+                     struct error *err)
+{
+    return get(http, url, decode_tree, ret_answer, err);
+}
+
+struct json *ado_get_list(struct http_client *http,
+                          const struct buf *url,
+                          struct ado_answer *ret_answer,
+                          const struct json **ret_list,
+                          struct error *err)
+{
+    struct error ignored = ERROR_INIT; /* the decoder has found it */
+    struct json *root = get(http, url, decode_list, ret_answer, err);
+    *ret_list = root != NULL ? ado_list(root, &ignored) : NULL;
+    return root;
+}
+
 void ado_add_segment(struct buf *url, const char *segment)
 {
     buf_add_percent(url, str_from(segment), "");
+}
+
+void ado_add_bin(struct buf *url, const char *project_id)
+{
+    buf_add_char(url, '/');
+    ado_add_segment(url, project_id);
+    buf_add_c(url, "/_apis/wit/recyclebin?" ADO_VERSION);
 }
 
 bool ado_service_url(const struct source_config *source,
@@ -145,6 +187,55 @@ bool ado_service_url(const struct source_config *source,
     }
     buf_addf(out, "https://%s.%s%.*s", sibling, HOST, STR_ARG(url.path));
     return true;
+}
+
+bool ado_feed_tells_deletions(struct http_client *http, bool *ret_tells, struct error *err)
+{
+    struct buf url CLEANUP(buf_release);
+    struct error fault = ERROR_INIT;
+    buf_init(&url, ADO_URL_BYTES_MAX);
+    buf_add_c(&url, ADO_ONE_REVISION ",System.IsDeleted");
+    struct json *root = ado_get(http, &url, NULL, &fault);
+    json_free(root);
+    *ret_tells = root != NULL;
+    if (root == NULL &&
+        (fault.http_status != 400 || strstr(fault.msg, "System.IsDeleted") == NULL)) {
+        *err = fault;
+        return false;
+    }
+    return true;
+}
+
+static size_t count_segments(struct str path)
+{
+    size_t n = 0;
+    while (path.len > 0) {
+        n += str_cut(&path, '/').len > 0 ? 1 : 0;
+    }
+    return n;
+}
+
+bool ado_check_url(const struct source_config *source, struct error *err)
+{
+    static const char LEGACY[] = ".visualstudio.com";
+    const size_t legacy_len = sizeof(LEGACY) - 1;
+    struct url url;
+    struct error ignored = ERROR_INIT; /* the client has read it before */
+    if (!url_parse(str_from(source->url), &url, &ignored)) {
+        return true;
+    }
+    size_t n = count_segments(url.path);
+    bool is_legacy =
+        url.host.len > legacy_len &&
+        str_equal_nocase((struct str){url.host.ptr + url.host.len - legacy_len, legacy_len},
+                         STR_LITERAL(LEGACY));
+    bool is_collection = n == 1 && str_contains_nocase(url.path, STR_LITERAL("DefaultCollection"));
+    bool is_wrong = is_legacy ? n > 0 && !is_collection
+                              : n != 1 && str_equal_nocase(url.host, STR_LITERAL("dev.azure.com"));
+    return !is_wrong || error_set(err, ERROR_CONFIG,
+                                  "sources.%s.url (%s) is not that of an organisation; set it to "
+                                  "https://dev.azure.com/ORG, without a project or anything else",
+                                  source->name, source->url);
 }
 
 bool ado_is_refused(const struct error *err)

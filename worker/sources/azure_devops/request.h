@@ -55,8 +55,19 @@ struct json *ado_get(struct http_client *http,
  * ERROR_DATA if it has none, or if `count` says another number. */
 const struct json *ado_list(const struct json *root, struct error *err);
 
+/* GET of a list: as ado_get, but an answer without a list is asked for again. The list is part of
+ * the tree. */
+struct json *ado_get_list(struct http_client *http,
+                          const struct buf *url,
+                          struct ado_answer *ret_answer,
+                          const struct json **ret_list,
+                          struct error *err);
+
 /* Appends one segment of a path, percent-encoded. */
 void ado_add_segment(struct buf *url, const char *segment);
+
+/* Appends the address of a project's recycle bin. */
+void ado_add_bin(struct buf *url, const char *project_id);
 
 /* The service that `configured` names, else the sibling of dev.azure.com, else false: an
  * on-premises server has none. */
@@ -64,6 +75,19 @@ bool ado_service_url(const struct source_config *source,
                      const char *configured,
                      const char *sibling,
                      struct buf *out);
+
+/* The first page of the feed of revisions, as small as it goes. */
+#define ADO_ONE_REVISION                                                                           \
+    "/_apis/wit/reporting/workitemrevisions?includeDeleted=true&$maxPageSize=1&" ADO_VERSION       \
+    "&fields=System.Id"
+
+/* Does the feed of revisions take System.IsDeleted among the fields it is asked for? */
+bool ado_feed_tells_deletions(struct http_client *http, bool *ret_tells, struct error *err);
+
+/* Is the source's url that of an organisation? One of a project answers too, but tells of the
+ * project alone: work items that moved away would lack their history. Known of Microsoft's hosts
+ * only. */
+bool ado_check_url(const struct source_config *source, struct error *err);
 
 /* May the caller do without: the answer was 401, 403 or 404, not a network or a sign-in failure? */
 bool ado_is_refused(const struct error *err);

@@ -99,16 +99,15 @@ static bool add_states(struct walk *walk,
 /* ---- by process ---- */
 
 static bool
-add_types(struct walk *walk, struct row_batch *batch, const struct json *root, struct error *err)
+add_types(struct walk *walk, struct row_batch *batch, const struct json *list, struct error *err)
 {
-    const struct json *list = ado_list(root, err);
     for (size_t i = 0; i < json_size(list); i++) {
         const struct json *type = json_at(list, i);
         if (!add_states(walk, batch, type, json_find(type, "states"), "stateCategory", err)) {
             return false;
         }
     }
-    return list != NULL;
+    return true;
 }
 
 /* The types of a project; what they may do is asked next. */
@@ -123,7 +122,7 @@ static bool begin_types(struct states_walk *state,
     buf_add_char(&url, '/');
     ado_add_segment(&url, project_id);
     buf_add_c(&url, "/_apis/wit/workitemtypes?" ADO_VERSION);
-    state->types = ado_get(http, &url, NULL, &fault);
+    state->types = ado_get_list(http, &url, NULL, &state->type_list, &fault);
     if (state->types == NULL) {
         if (fault.http_status == 404) {
             return true; /* the project went meanwhile */
@@ -131,9 +130,8 @@ static bool begin_types(struct states_walk *state,
         *err = fault;
         return error_wrap(err, "work item types of project %s", project_id);
     }
-    state->type_list = ado_list(state->types, err);
     state->next_type = 0;
-    return state->type_list != NULL;
+    return true;
 }
 
 static bool read_process(struct walk *walk,
@@ -148,9 +146,10 @@ static bool read_process(struct walk *walk,
     buf_add_c(&url, "/_apis/work/processes/");
     ado_add_segment(&url, state->process.id);
     buf_add_c(&url, "/workitemtypes?$expand=states&" ADO_VERSION);
-    struct json *root = ado_get(http, &url, NULL, &fault);
+    const struct json *list = NULL;
+    struct json *root = ado_get_list(http, &url, NULL, &list, &fault);
     if (root != NULL) {
-        bool good = add_types(walk, batch, root, err);
+        bool good = add_types(walk, batch, list, err);
         json_free(root);
         return good;
     }
@@ -184,9 +183,9 @@ read_type(struct walk *walk, struct http_client *http, struct row_batch *batch, 
     buf_add_c(&url, "/_apis/wit/workitemtypes/");
     ado_add_segment(&url, name);
     buf_add_c(&url, "/states?" ADO_VERSION);
-    struct json *root = ado_get(http, &url, NULL, err);
-    const struct json *list = root != NULL ? ado_list(root, err) : NULL;
-    bool good = list != NULL && add_states(walk, batch, type, list, "category", err);
+    const struct json *list = NULL;
+    struct json *root = ado_get_list(http, &url, NULL, &list, err);
+    bool good = root != NULL && add_states(walk, batch, type, list, "category", err);
     json_free(root);
     return good;
 }

@@ -64,6 +64,13 @@ bool ado_add_record(const struct walk *walk,
                     const struct cell *cells,
                     struct error *err);
 
+/* What is known of an item that is in the bin: that it is there and deleted. What is stored of it
+ * stays. */
+bool ado_add_deleted(struct row_batch *batch,
+                     const struct task_def *task,
+                     int64_t id,
+                     struct error *err);
+
 /* ---- cells of list tasks, by the catalog's field names ---- */
 
 struct ado_cells {

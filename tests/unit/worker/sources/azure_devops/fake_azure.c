@@ -260,10 +260,10 @@ static void answer_request(struct fake_azure *azure,
     if (answer_by_script(azure, method, path, answer)) {
         return;
     }
-    if (azure->refuses_field != NULL && strstr(body, azure->refuses_field) != NULL) {
+    const char *refused = azure->refuses_field;
+    if (refused != NULL && (strstr(body, refused) != NULL || strstr(path, refused) != NULL)) {
         char message[256];
-        (void)snprintf(message, sizeof(message), "TF51535: Cannot find field %s.",
-                       azure->refuses_field);
+        (void)snprintf(message, sizeof(message), "TF51535: Cannot find field %s.", refused);
         answer_error(answer, 400, message);
     } else if (is_feed || strncmp(path, "/_apis/wit/reporting/", 21) == 0) {
         answer_feed(azure, path, answer);

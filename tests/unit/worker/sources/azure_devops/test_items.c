@@ -1,4 +1,5 @@
 #include "organisation_fixture.h"
+#include "worker/sources/azure_devops/walk.h"
 
 /* Work items by the census and by key: what exists, what is in the bin, what is nowhere. */
 
@@ -23,6 +24,7 @@ static void set_projects(struct organisation *org)
 }
 
 static const struct partition CENSUS = {.kind = WALK_KEYS};
+static const struct partition BINS = {.kind = WALK_ALL};
 
 static void increments_of_work_items_are_made_from_revisions(void **state)
 {
@@ -52,7 +54,9 @@ static void full_and_reconcile_take_a_census_that_is_confirmed(void **state)
         org.request.kind = KINDS[i];
         assert_true(organisation_plan(&org));
         assert_int_equal(org.plan.kind, WALK_KEYS);
-        assert_int_equal(org.plan.n_partitions, 1);
+        assert_int_equal(org.plan.n_partitions, 2);
+        assert_int_equal(org.plan.partitions[0].kind, WALK_KEYS);
+        assert_int_equal(org.plan.partitions[1].kind, WALK_ALL);
         assert_true(org.plan.confirm_missing);
         organisation_release(&org);
     }
@@ -81,6 +85,40 @@ static void census_lists_live_and_binned_ids_at_every_page_size(void **state)
         assert_row(&org, "14");
         organisation_release(&org);
     }
+}
+
+static void bins_say_of_their_items_that_they_are_deleted_if_the_feed_does_not(void **state)
+{
+    struct organisation org;
+    struct task_def task;
+    (void)state;
+    organisation_init(&org, "work_item");
+    fill_items(&org, 5);
+    org.azure.items[2].is_binned = true;
+    org.azure.items[3].is_hidden = true;
+    set_projects(&org);
+    organisation_walk(&org, &BINS);
+    assert_ended(&org);
+    assert_int_equal(org.n_rows, 0); /* the feed tells */
+    org.azure.refuses_field = "System.IsDeleted";
+    organisation_walk(&org, &BINS);
+    assert_ended(&org);
+    assert_int_equal(org.n_rows, 1);
+    assert_string_equal(value_of(&org, 0, "id"), "12");
+    assert_string_equal(value_of(&org, 0, "is_deleted"), "yes");
+    assert_int_equal(fake_azure_count(&org.azure, "POST"), 0);
+    task = *org.task;
+    struct row_batch batch;
+    row_batch_init(&batch, &task, ROW_FULL, (size_t)1024 * 1024);
+    assert_true(ado_add_deleted(&batch, &task, 12, &org.err));
+    for (size_t i = 0; i < task.n_columns; i++) {
+        bool is_told = strcmp(task.columns[i].name, "id") == 0 ||
+                       strcmp(task.columns[i].name, "is_deleted") == 0;
+        bool is_absent = (batch.absent_columns[i / 64] >> (i % 64) & 1) != 0;
+        assert_int_equal(is_absent, !is_told);
+    }
+    row_batch_release(&batch);
+    organisation_release(&org);
 }
 
 static void census_asks_for_less_when_the_query_runs_out_of_time(void **state)
@@ -255,6 +293,7 @@ int main(void)
         cmocka_unit_test(increments_of_work_items_are_made_from_revisions),
         cmocka_unit_test(full_and_reconcile_take_a_census_that_is_confirmed),
         cmocka_unit_test(census_lists_live_and_binned_ids_at_every_page_size),
+        cmocka_unit_test(bins_say_of_their_items_that_they_are_deleted_if_the_feed_does_not),
         cmocka_unit_test(census_asks_for_less_when_the_query_runs_out_of_time),
         cmocka_unit_test(census_believes_an_empty_answer_only_when_it_comes_twice),
         cmocka_unit_test(census_refuses_ids_out_of_order),

@@ -1,4 +1,5 @@
 #include "organisation_fixture.h"
+#include "worker/sources/azure_devops/request.h"
 
 /* Projects, states, iterations and people: whole lists, and what stands in for a list that may not
  * be read. */
@@ -303,6 +304,7 @@ static void people_come_from_entitlements_by_token(void **state)
     assert_ended(&org);
     assert_int_equal(org.plan.kind, WALK_ALL);
     assert_false(org.plan.confirm_missing); /* the engine adds whom work items name */
+    assert_false(org.plan.keeps_missing);
     assert_int_equal(org.n_rows, 2);
     assert_row(&org, "v-1|a@x.test|A|a@mail.test|aad.x|aad|o-1|yes");
     assert_row(&org, "v-2|b@x.test|-|-|-|-|-|no");
@@ -355,6 +357,7 @@ static void people_come_from_teams_where_directories_are_closed(void **state)
     load_people(&org, REPLIES, ARRAY_SIZE(REPLIES));
     assert_ended(&org);
     assert_int_equal(org.n_rows, 2);
+    assert_true(org.plan.keeps_missing); /* who is in no team is somebody all the same */
     assert_row(&org, "v-1|a@x.test|A|-|-|-|-|-");
     assert_row(&org, "v-2|-|B|-|-|-|-|no");
     organisation_release(&org);
@@ -372,6 +375,65 @@ static void servers_without_directories_are_not_asked_for_them(void **state)
     assert_int_equal(org.n_rows, 0);
     assert_int_equal(org.azure.n_requests, 2);
     organisation_release(&org);
+}
+
+static void answer_without_a_list_once(struct fake_azure *azure, size_t index)
+{
+    static const struct fake_reply BROKEN[] = {
+        {"GET /_apis/projects?", 0, NULL, "{}"},
+    };
+    static const struct fake_reply WHOLE[] = {
+        {"GET /_apis/work/processes?", 0, NULL, "{\"count\":0,\"value\":[]}"},
+        {"GET /_apis/projects?", 0, NULL,
+         "{\"count\":1,\"value\":[{\"id\":\"p-1\",\"name\":\"A\"}]}"},
+        {"GET /_apis/projects/p-1?", 404, NULL, "{\"message\":\"TF200016\"}"},
+    };
+    bool is_first = fake_azure_count(azure, "GET /_apis/projects?") == 0 && index > 0;
+    azure->replies = is_first ? BROKEN : WHOLE;
+    azure->n_replies = is_first ? ARRAY_SIZE(BROKEN) : ARRAY_SIZE(WHOLE);
+}
+
+static void an_answer_without_its_list_is_asked_for_again(void **state)
+{
+    static const struct partition ALL = {
+        .kind = WALK_ALL, .from_us = INT64_MIN, .to_us = INT64_MAX};
+
+    struct organisation org;
+    (void)state;
+    organisation_init(&org, "project");
+    org.azure.before = answer_without_a_list_once;
+    organisation_walk(&org, &ALL);
+    assert_ended(&org);
+    assert_int_equal(org.n_rows, 1);
+    assert_int_equal(fake_azure_count(&org.azure, "GET /_apis/projects?"), 2);
+    organisation_release(&org);
+}
+
+static void only_the_url_of_an_organisation_is_taken(void **state)
+{
+    static const struct {
+        const char *url;
+        bool is_good;
+    } CASES[] = {
+        {"https://dev.azure.com/acme", true},
+        {"https://dev.azure.com/acme/", true},
+        {"https://dev.azure.com/acme/Project", false},
+        {"https://dev.azure.com/acme/_apis", false},
+        {"https://dev.azure.com", false},
+        {"https://acme.visualstudio.com", true},
+        {"https://acme.visualstudio.com/DefaultCollection", true},
+        {"https://acme.visualstudio.com/Project", false},
+        {"https://server.test/tfs/DefaultCollection", true}, /* may be anything */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(CASES); i++) {
+        struct error err = ERROR_INIT;
+        struct source_config source = fake_config();
+        source.url = CASES[i].url;
+        assert_int_equal(ado_check_url(&source, &err), CASES[i].is_good);
+        assert_int_equal(err.code, CASES[i].is_good ? ERROR_NONE : ERROR_CONFIG);
+    }
 }
 
 static void a_table_nobody_knows_is_a_fault_of_the_catalog(void **state)
@@ -404,6 +466,8 @@ int main(void)
         cmocka_unit_test(people_come_from_graph_where_entitlements_are_closed),
         cmocka_unit_test(people_come_from_teams_where_directories_are_closed),
         cmocka_unit_test(servers_without_directories_are_not_asked_for_them),
+        cmocka_unit_test(an_answer_without_its_list_is_asked_for_again),
+        cmocka_unit_test(only_the_url_of_an_organisation_is_taken),
         cmocka_unit_test(a_table_nobody_knows_is_a_fault_of_the_catalog),
     };
 
