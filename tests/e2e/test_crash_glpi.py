@@ -132,6 +132,16 @@ class Crash(GlpiTest):
                 self.assertEqual(0, self.login_state()["sessions"])
         self.finish()
 
+    def test_sigterm_while_the_session_opens_closes_it_too(self):
+        self.sim.do(fault("hang", after=2))
+        program = self.start_worker("load", "tickets")
+        wait_until(lambda: self.sim.state()["faults"][-1]["struck"] > 0, "the source hangs")
+        self.sim.do(control.clear_faults())
+        program.signal(15)
+        self.assertEqual(TERMINATED, program.wait(30), program.err())
+        self.assertEqual(0, self.login_state()["sessions"])
+        self.finish()
+
     def test_a_lost_database_connection_is_what_the_log_blames(self):
         self.load("tickets")
         self.sim.do(fault("hang", table="Log"))

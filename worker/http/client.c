@@ -42,6 +42,11 @@ void http_client_free(struct http_client *client)
     xfree(client);
 }
 
+struct http_source *http_client_source(const struct http_client *client)
+{
+    return client->source;
+}
+
 void http_client_counters(const struct http_client *client, struct http_counters *ret_counters)
 {
     *ret_counters = client->counters;

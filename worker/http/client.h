@@ -38,6 +38,7 @@ struct http_client;
 struct http_client *
 http_client_new(struct http_source *source, struct stop *stop, size_t max_response_bytes);
 void http_client_free(struct http_client *client); /* accepts NULL */
+struct http_source *http_client_source(const struct http_client *client);
 
 struct http_header {
     const char *name;

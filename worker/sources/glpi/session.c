@@ -21,7 +21,8 @@
 
 #define STATUS_UNAUTHORIZED 401
 
-#define KILL_TIMEOUT_US (5 * US_PER_S)
+#define KILL_TIMEOUT_US   (5 * US_PER_S)
+#define KILL_ANSWER_BYTES ((size_t)1024 * 1024)
 
 DEFINE_CLEANUP(struct json *, json_free);
 
@@ -195,6 +196,7 @@ static bool read_session(const struct glpi_session *session,
                      "times cannot be checked");
 }
 
+/* Also when everything is told to stop: the request listens to no one. */
 static void
 end_session(const struct glpi_session *session, struct http_client *http, const char *token)
 {
@@ -205,12 +207,17 @@ end_session(const struct glpi_session *session, struct http_client *http, const 
                                          .timeout_us = KILL_TIMEOUT_US}};
     struct http_response response;
     struct error err = ERROR_INIT;
-    struct json *root CLEANUP(json_freep) = ask(session, http, &reading, token, &response, &err);
+    struct stop *never = stop_new(NULL);
+    struct http_client *client =
+        http_client_new(http_client_source(http), never, KILL_ANSWER_BYTES);
+    struct json *root CLEANUP(json_freep) = ask(session, client, &reading, token, &response, &err);
     if (!json_bool(root, false)) {
         log_info("the session at the source was not closed; it expires there",
                  LOG_TEXT("source", session->source->name),
                  LOG_TEXT("error", error_is_set(&err) ? err.msg : "killSession answered no"));
     }
+    http_client_free(client);
+    stop_free(never);
 }
 
 static bool read_version(struct glpi_session *session,

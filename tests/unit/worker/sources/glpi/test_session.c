@@ -166,6 +166,27 @@ static void servers_that_do_not_share_sessions_are_named(void **state)
     desk_release(&desk);
 }
 
+static void stop_at_the_third(struct fake_glpi *glpi, size_t index)
+{
+    if (index == 2) {
+        stop_request(glpi->before_arg, STOP_SIGNAL);
+    }
+}
+
+static void a_stop_while_the_session_opens_closes_it(void **state)
+{
+    (void)state;
+    struct desk desk;
+    desk_init_filled(&desk, 3);
+    desk.glpi.before = stop_at_the_third;
+    desk.glpi.before_arg = desk.stop;
+    assert_false(desk_open(&desk));
+    assert_int_equal(ERROR_CANCELLED, desk.err.code);
+    assert_int_equal(1, desk.glpi.n_logins);
+    assert_int_equal(1, desk.glpi.n_kills);
+    desk_release(&desk);
+}
+
 static void lose_an_entity(struct fake_glpi *glpi, size_t index)
 {
     if (index >= 7) {
@@ -370,6 +391,7 @@ int main(void)
         cmocka_unit_test(the_zone_must_be_the_one_that_times_are_in),
         cmocka_unit_test(a_session_that_ends_is_opened_again_once),
         cmocka_unit_test(a_second_end_of_the_session_ends_the_run),
+        cmocka_unit_test(a_stop_while_the_session_opens_closes_it),
         cmocka_unit_test(servers_that_do_not_share_sessions_are_named),
         cmocka_unit_test(a_new_session_must_show_what_the_old_one_showed),
         cmocka_unit_test(lanes_share_one_new_login),
