@@ -109,13 +109,14 @@ void support_run(struct db *db, const char *sql)
     assert_ok(db_script(db, sql, &err), err);
 }
 
-void support_create_database(char name[64])
+void support_create_database(char name[64], const char *template)
 {
     static unsigned number;
     snprintf(name, 64, "test_%d_%u", (int)getpid(), ++number);
     struct db *admin CLEANUP(db_closep) = support_open("postgres");
-    char sql[128];
-    snprintf(sql, sizeof(sql), "CREATE DATABASE %s", name);
+    char sql[192];
+    snprintf(sql, sizeof(sql), "CREATE DATABASE %s%s%s", name, template == NULL ? "" : " TEMPLATE ",
+             template == NULL ? "" : template);
     support_run(admin, sql);
 }
 

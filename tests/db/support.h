@@ -31,8 +31,8 @@
 struct db *support_open(const char *database);
 void support_url(const char *database, char out[256]);
 
-/* Creates an empty database; its name is written to `name`. */
-void support_create_database(char name[64]);
+/* Creates a database, empty or a copy of `template`; its name is written to `name`. */
+void support_create_database(char name[64], const char *template);
 void support_drop_database(const char *name);
 
 /* One value of one row, "" for NULL; lives until the next call. */

@@ -70,7 +70,7 @@ static int make_tables(void **state)
     tables.bare.last_seen_column = NULL;
     tables.bare.n_indexes = 0;
     tables.before[0] = &tables.bare;
-    support_create_database(tables.database);
+    support_create_database(tables.database, NULL);
     tables.db = support_open(tables.database);
     buf_init(&tables.plan, 1 << 20);
     *state = &tables;

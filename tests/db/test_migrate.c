@@ -8,7 +8,7 @@
 static int make_database(void **state)
 {
     static char name[64];
-    support_create_database(name);
+    support_create_database(name, NULL);
     *state = name;
     return 0;
 }
