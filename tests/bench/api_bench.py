@@ -4,7 +4,8 @@
     FOZ_BUILD=build tests/bench/api_bench.py [--tickets 1000000] [--seconds 4]
 
 Needs wrk and nginx. Cached answers and 304s are asked with a key and a rate limit, interleaved with
-nginx, medians of three rounds. Uncached ones are asked with a publish before each question.
+nginx, medians of the rounds: of the rate, and of the CPU time of the server's own process a request,
+which tells more on a machine that others use. Uncached ones are asked with a publish before each question.
 """
 
 import argparse
@@ -25,7 +26,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 import foz
 import postgres
 
-ROUNDS = 3
+ROUNDS = 5
 
 TICKETS = """
 CREATE TABLE public.indexes AS SELECT indexname AS name, indexdef AS definition FROM pg_indexes
@@ -64,7 +65,39 @@ def run_wrk(url, connections, seconds, headers):
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     if bad:
         raise SystemExit(f"{url}: {bad.group(1)} bad answers\n{text}")
-    return float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1))
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1)), int(re.search(r"(\d+) requests in", text).group(1))
+
+
+def cpu_us(pids):
+    """Of all threads, user and system."""
+    total = 0
+    for pid in pids:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as stat:
+                total += int(stat.read().split()[0])
+    return total / 1000
+
+
+class Rounds:
+    """Rates and CPU times of one server, a round each."""
+
+    def __init__(self, pids, url, headers):
+        self.pids, self.url, self.headers = pids, url, headers
+        self.rates, self.costs_us = [], []
+
+    def run(self, connections, seconds):
+        before = cpu_us(self.pids)
+        rate, count = run_wrk(self.url, connections, seconds, self.headers)
+        self.rates.append(rate)
+        self.costs_us.append((cpu_us(self.pids) - before) / count)
+
+    @property
+    def rate(self):
+        return statistics.median(self.rates)
+
+    @property
+    def cost_us(self):
+        return statistics.median(self.costs_us)
 
 
 class Nginx:
@@ -92,6 +125,10 @@ class Nginx:
             return foz.http("GET", self.url).status == 200
         except OSError:
             return False
+
+    def workers(self):
+        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children", encoding="ascii") as children:
+            return [int(pid) for pid in children.read().split()]
 
     def stop(self):
         self.process.terminate()
@@ -136,22 +173,24 @@ class Bench:
         return answer, body
 
     def cached(self, path):
-        answer, body = self.get(path)
+        body = self.get(path)[1]
         print(f"\ncached {path}: {len(body)} bytes")
         nginx = Nginx(self.folder, body)
         try:
             for connections in (64, 128, 256, 512):
-                rates = {"nginx": [], "200": [], "304": []}
+                tag = self.get(path)[0].headers["ETag"]
+                key = {"X-API-Key": self.key}
+                limit = Rounds(nginx.workers(), nginx.url, {})
+                good = Rounds([self.api.pid], self.base + path, key)
+                same = Rounds([self.api.pid], self.base + path, {**key, "If-None-Match": tag})
                 for _ in range(ROUNDS):
-                    seconds = self.options.seconds
-                    rates["nginx"].append(run_wrk(nginx.url, connections, seconds, {}))
-                    rates["200"].append(run_wrk(self.base + path, connections, seconds, {"X-API-Key": self.key}))
-                    rates["304"].append(run_wrk(self.base + path, connections, seconds,
-                                                {"X-API-Key": self.key, "If-None-Match": answer.headers["ETag"]}))
-                nginx_rate, good, same = (statistics.median(rates[name]) for name in ("nginx", "200", "304"))
+                    for server in (limit, good, same):
+                        server.run(connections, self.options.seconds)
                 target = 1.2 if connections == 64 else 0.8
-                print(f"  {connections:4} connections: nginx {nginx_rate:8.0f}/s, 200 {good:8.0f}/s = {good / nginx_rate:.2f}, "
-                      f"304 {same:8.0f}/s = {same / nginx_rate:.2f} (target {target})")
+                print(f"  {connections:4} connections: nginx {limit.rate:8.0f}/s, {limit.cost_us:.1f} us" + "".join(
+                    f"; {name} {server.rate:8.0f}/s = {server.rate / limit.rate:.2f}, {server.cost_us:.1f} us = "
+                    f"{limit.cost_us / server.cost_us:.2f} per CPU second" for name, server in (("200", good), ("304", same)))
+                      + f" (target {target})", flush=True)
         finally:
             nginx.stop()
         print(f"  resident: {resident_mib(self.api.pid, 'VmRSS'):.1f} MiB, peak {resident_mib(self.api.pid, 'VmHWM'):.1f} MiB")
