@@ -4,6 +4,7 @@
 
 #include "api/handlers/queries.h"
 #include "common/base/log.h"
+#include "common/io/db_prepared.h"
 
 void call_fail(struct call *call, const struct error *err)
 {
@@ -16,14 +17,16 @@ void call_fail(struct call *call, const struct error *err)
              LOG_TEXT("sqlstate", err->sqlstate));
 }
 
-struct db_result *
-call_query(struct call *call, const char *query, const char *const *params, size_t n_params)
+static struct db_result *
+ask(struct call *call, const char *query, bool prepared, const char *const *params, size_t n_params)
 {
     for (int attempt = 0;; attempt++) {
         struct error err = ERROR_INIT;
         struct db *db = pool_read(call->worker, &err);
         struct db_result *result = NULL;
-        if (db != NULL) {
+        if (db != NULL && prepared) {
+            result = db_query_prepared(db, query, query_text(query), params, n_params, &err);
+        } else if (db != NULL) {
             result = db_query(db, query_text(query), params, n_params, &err);
         }
         if (result != NULL) {
@@ -35,6 +38,20 @@ call_query(struct call *call, const char *query, const char *const *params, size
             return NULL;
         }
     }
+}
+
+struct db_result *
+call_query(struct call *call, const char *query, const char *const *params, size_t n_params)
+{
+    return ask(call, query, false, params, n_params);
+}
+
+struct db_result *call_query_prepared(struct call *call,
+                                      const char *query,
+                                      const char *const *params,
+                                      size_t n_params)
+{
+    return ask(call, query, true, params, n_params);
 }
 
 struct db *call_writer(struct call *call)

@@ -62,6 +62,13 @@ struct call {
 struct db_result *
 call_query(struct call *call, const char *query, const char *const *params, size_t n_params);
 
+/* The same, planned once a connection: for statements whose plan does not depend on what is asked.
+ */
+struct db_result *call_query_prepared(struct call *call,
+                                      const char *query,
+                                      const char *const *params,
+                                      size_t n_params);
+
 /* The writing connection; NULL: the problem is set. */
 struct db *call_writer(struct call *call);
 

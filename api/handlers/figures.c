@@ -54,10 +54,10 @@ static const struct list_column columns[] = {
 
 void overview_answer(struct call *call)
 {
-    struct db_result *rows CLEANUP(db_result_freep) =
-        call_query(call, "api_overview.sql",
-                   DB_PARAMS(filter_array(call, "source"), filter_array(call, "queue"),
-                             filter_array(call, "priority"), filter_array(call, "category")));
+    struct db_result *rows CLEANUP(db_result_freep) = call_query_prepared(
+        call, "api_overview.sql",
+        DB_PARAMS(filter_array(call, "source"), filter_array(call, "queue"),
+                  filter_array(call, "priority"), filter_array(call, "category")));
     if (rows != NULL) {
         reading_document(call, rows);
     }

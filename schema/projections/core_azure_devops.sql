@@ -51,7 +51,7 @@ BEGIN
     LEFT JOIN core.source src ON src.source = w.source
     LEFT JOIN core.azure_devops_project p ON p.source = w.source AND p.name = w.team_project
     LEFT JOIN core.azure_devops_state s
-           ON s.source = w.source AND s.process_id = p.process_id AND s.type = w.work_item_type AND s.state = w.state
+           ON s.source = w.source AND s.process_id = coalesce(p.process_id, '*') AND s.type = w.work_item_type AND s.state = w.state
     LEFT JOIN core.mapping st ON st.source_type = 'azure_devops' AND st.kind = 'status' AND st.raw = s.category
     LEFT JOIN core.mapping pr
            ON pr.source_type = 'azure_devops' AND pr.kind = 'priority' AND pr.raw = w.priority::text
@@ -89,11 +89,15 @@ END
 $do$;
 
 -- A project's process and the categories of its states as they are now. The tickets whose state
--- means something else than before are touched.
+-- means something else than before are touched. Work items may name a project that has another name
+-- by now, or is gone: for them process '*' holds the states about which all processes agree.
 CREATE OR REPLACE FUNCTION core.azure_devops_refresh_states(p_source text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-  DROP TABLE IF EXISTS pg_temp.old_state;
+  DROP TABLE IF EXISTS pg_temp.old_state, pg_temp.old_agreed;
+  CREATE TEMPORARY TABLE old_agreed ON COMMIT DROP AS
+  SELECT s.type, s.state, s.category FROM core.azure_devops_state s
+   WHERE s.source = p_source AND s.process_id = '*';
   CREATE TEMPORARY TABLE old_state ON COMMIT DROP AS
   SELECT p.name, s.type, s.state, s.category FROM core.azure_devops_project p
     JOIN core.azure_devops_state s ON s.source = p.source AND s.process_id = p.process_id WHERE p.source = p_source;
@@ -108,6 +112,20 @@ BEGIN
     FROM azure_devops.work_item_type_state s
    WHERE s.source = p_source
    ORDER BY s.process_id, s.type, s.state, s.last_seen DESC NULLS LAST, s.first_seen DESC NULLS LAST, s.category;
+  INSERT INTO core.azure_devops_state (source, process_id, type, state, category)
+  SELECT s.source, '*', s.type, s.state, min(s.category)
+    FROM core.azure_devops_state s WHERE s.source = p_source
+   GROUP BY s.source, s.type, s.state HAVING count(DISTINCT s.category) = 1;
+  INSERT INTO pg_temp.touched
+  SELECT w.id::text
+    FROM (SELECT s.type, s.state, s.category FROM core.azure_devops_state s
+           WHERE s.source = p_source AND s.process_id = '*') n
+    FULL JOIN pg_temp.old_agreed o ON o.type = n.type AND o.state = n.state
+    JOIN azure_devops.work_item w ON w.work_item_type = coalesce(n.type, o.type) AND w.state = coalesce(n.state, o.state)
+   WHERE n.category IS DISTINCT FROM o.category AND w.source = p_source
+     AND NOT EXISTS (SELECT FROM core.azure_devops_project p
+                      WHERE p.source = p_source AND p.name = w.team_project AND p.process_id IS NOT NULL)
+  ON CONFLICT DO NOTHING;
   INSERT INTO pg_temp.touched
   SELECT w.id::text
     FROM (SELECT p.name, s.type, s.state, s.category FROM core.azure_devops_project p
@@ -135,10 +153,11 @@ $$;
 CREATE OR REPLACE FUNCTION core.azure_devops_status(p_source text, p_project text, p_type text, p_state text)
 RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT CASE WHEN p_state IS NOT NULL THEN jsonb_build_object('raw', p_state, 'status', coalesce((
-    SELECT m.mapped FROM core.azure_devops_project p
-      JOIN core.azure_devops_state s ON s.source = p.source AND s.process_id = p.process_id
+    SELECT m.mapped FROM core.azure_devops_state s
       JOIN core.mapping m ON m.source_type = 'azure_devops' AND m.kind = 'status' AND m.raw = s.category
-     WHERE p.source = p_source AND p.name = p_project AND s.type = p_type AND s.state = p_state), 'unmapped')) END
+     WHERE s.source = p_source AND s.type = p_type AND s.state = p_state AND s.process_id = coalesce((
+       SELECT p.process_id FROM core.azure_devops_project p WHERE p.source = p_source AND p.name = p_project), '*')),
+    'unmapped')) END
 $$;
 
 -- What each new revision did, by the revision before it.
@@ -153,6 +172,7 @@ BEGIN
                w.work_item_type, w.title, w.state, w.team_project, w.area_path, w.iteration_path, w.priority, w.severity,
                w.tags, w.parent, w.due_date, w.reason, coalesce(w.is_deleted, false) AS is_deleted,
                coalesce(w.assigned_to_id, 'mail:' || core.email(w.assigned_to), w.assigned_to) AS assignee,
+               w.assigned_to_id IS NULL AS is_bare, lower(w.assigned_to) AS assignee_unique,
                coalesce(w.assigned_to_display, w.assigned_to) AS assignee_name
           FROM azure_devops.work_item_revision w WHERE w.source = $1 %1$s),
       pair AS (
@@ -162,7 +182,8 @@ BEGIN
                lag(iteration_path) OVER item AS old_iteration, lag(priority) OVER item AS old_priority,
                lag(severity) OVER item AS old_severity, lag(tags) OVER item AS old_tags, lag(parent) OVER item AS old_parent,
                lag(due_date) OVER item AS old_due, lag(is_deleted) OVER item AS old_deleted,
-               lag(assignee) OVER item AS old_assignee, lag(assignee_name) OVER item AS old_assignee_name
+               lag(assignee) OVER item AS old_assignee, lag(is_bare) OVER item AS was_bare,
+               lag(assignee_unique) OVER item AS old_unique, lag(assignee_name) OVER item AS old_assignee_name
           FROM revision r WINDOW item AS (PARTITION BY r.id ORDER BY r.rev))
       INSERT INTO core.ticket_event (event_id, ticket_id, type, occurred_at, execution_id, trace_id, payload)
       SELECT CASE WHEN e.type = 'TicketCreatedV1' THEN core.event_id(p.ticket_id, e.type)
@@ -190,6 +211,8 @@ BEGIN
                    'old', core.named(p.old_assignee, coalesce(oi.technician_id, om.technician_id), coalesce(oi.name, p.old_assignee_name)),
                    'new', core.named(p.assignee, coalesce(ni.technician_id, nm.technician_id), coalesce(ni.name, p.assignee_name))))
            WHERE p.assignee IS DISTINCT FROM p.old_assignee
+             -- The same person, once with an id and once as a text, is no change.
+             AND NOT coalesce(p.assignee_unique = p.old_unique AND p.is_bare <> p.was_bare, false)
           UNION ALL
           SELECT 'TicketDeletedV1', '{"how": "trashed"}'
            WHERE p.is_deleted AND NOT coalesce(p.old_deleted, false)

@@ -64,7 +64,7 @@ SELECT t.source, t.queue, t.category, t.priority, t.status, g.age, g.n
                (interval '72 hours', '1-3d', -1), (interval '72 hours', '3-7d', 1),
                (interval '168 hours', '3-7d', -1), (interval '168 hours', '7-30d', 1),
                (interval '720 hours', '7-30d', -1), (interval '720 hours', '30d+', 1)) g (span, age, n)
-    ON t.opened_at > core.counted_at() - g.span AND t.opened_at <= now() - g.span
+    ON t.opened_at > (SELECT core.counted_at()) - g.span AND t.opened_at <= now() - g.span
  WHERE t.deleted_at IS NULL AND t.status NOT IN ('resolved', 'closed', 'cancelled')
    AND (   (t.opened_at > core.counted_at() - interval '24 hours' AND t.opened_at <= now() - interval '24 hours')
         OR (t.opened_at > core.counted_at() - interval '72 hours' AND t.opened_at <= now() - interval '72 hours')
