@@ -171,8 +171,8 @@ class Sources(CoreCase):
         self.assertEqual("1", self.one("SET ROLE foz_reader; SELECT count(*) FROM api.ticket t JOIN api.ticket_event e USING (ticket_id)").split("\n")[-1])
         for view in ("technician", "technician_identity"):
             self.assertEqual("0", self.one(f"SET ROLE foz_api; SELECT count(*) FROM api.{view}").split("\n")[-1])
-        out = query.script(self.url, "SET ROLE foz_worker; SELECT core.tick(); SELECT tickets FROM core.rebuild('[]')")
-        self.assertEqual(["0", "1"], [line for line in out.split("\n") if line])
+        self.assertEqual("0", query.script(self.url, "SET ROLE foz_worker; SELECT core.tick()"))
+        self.assertEqual("1", query.script(self.url, "SET ROLE foz_worker; SELECT tickets FROM core.rebuild('[]')"))
         columns = {row[0] for row in query.rows(self.url, "SELECT attname FROM pg_attribute WHERE attrelid = 'core.ticket'::regclass AND attnum > 0")}
         for kind in SOURCES.values():
             names = [row[0] for row in query.rows(self.url, f"SELECT attname FROM pg_attribute WHERE attrelid = 'core.{kind}_ticket'::regclass AND attnum > 0")]
