@@ -62,6 +62,8 @@ class Memory(reading.ReadingCase):
 
     def test_a_304_needs_no_kept_answer(self):
         path = "/v1/tickets?limit=7"
+        if time.time() % 60 > 30:
+            time.sleep(60 - time.time() % 60)  # ETags change with the minute
         etag = self.read(path).headers["ETag"]
         for limit in range(100, 1000, 9):  # pushes it out: the memory of this service holds few
             self.read(f"/v1/tickets?limit={limit}")
