@@ -94,7 +94,9 @@ $do$;
 CREATE OR REPLACE FUNCTION core.azure_devops_refresh_states(p_source text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-  DROP TABLE IF EXISTS pg_temp.old_state, pg_temp.old_agreed;
+  DROP TABLE IF EXISTS pg_temp.old_state, pg_temp.old_agreed, pg_temp.old_project;
+  CREATE TEMPORARY TABLE old_project ON COMMIT DROP AS
+  SELECT p.name FROM core.azure_devops_project p WHERE p.source = p_source AND p.process_id IS NOT NULL;
   CREATE TEMPORARY TABLE old_agreed ON COMMIT DROP AS
   SELECT s.type, s.state, s.category FROM core.azure_devops_state s
    WHERE s.source = p_source AND s.process_id = '*';
@@ -125,6 +127,13 @@ BEGIN
    WHERE n.category IS DISTINCT FROM o.category AND w.source = p_source
      AND NOT EXISTS (SELECT FROM core.azure_devops_project p
                       WHERE p.source = p_source AND p.name = w.team_project AND p.process_id IS NOT NULL)
+  ON CONFLICT DO NOTHING;
+  INSERT INTO pg_temp.touched
+  SELECT w.id::text
+    FROM (SELECT p.name FROM core.azure_devops_project p WHERE p.source = p_source AND p.process_id IS NOT NULL) n
+    FULL JOIN pg_temp.old_project o ON o.name = n.name
+    JOIN azure_devops.work_item w ON w.team_project = coalesce(n.name, o.name)
+   WHERE (n.name IS NULL OR o.name IS NULL) AND w.source = p_source
   ON CONFLICT DO NOTHING;
   INSERT INTO pg_temp.touched
   SELECT w.id::text

@@ -35,6 +35,34 @@ class AzureDevOps(CoreCase):
         self.assertEqual("closed", status()[2])
         self.check_rebuild()
 
+    def test_a_renamed_project_leaves_its_tickets_their_states(self):
+        self.publish("devops", "project", {"id": "a", "name": "Web", "process_id": "p1"})
+        self.publish("devops", "work_item_type_state", self.state("Active", "InProgress"))
+        self.publish("devops", "work_item", self.item(1), self.item(2))
+        self.publish("devops", "project", {"id": "a", "name": "Web II", "process_id": "p1"})
+        self.publish("devops", "work_item", self.item(2, team_project="Web II", rev=2))
+
+        def status():
+            return sorted(tuple(row) for row in query.rows(self.url, "SELECT external_id, status FROM api.ticket"))
+        self.assertEqual([("1", "in_progress"), ("2", "in_progress")], status())
+        self.check_rebuild()
+        self.publish("devops", "work_item_type_state", self.state("Active", "Resolved", process="p2"))
+        self.assertEqual([("1", "unmapped"), ("2", "in_progress")], status(), "processes do not agree")
+        self.check_rebuild()
+        self.publish("devops", "work_item_type_state", self.state("Active", "InProgress", process="p2", seen="03 08:00"))
+        self.assertEqual([("1", "in_progress"), ("2", "in_progress")], status())
+        self.check_rebuild()
+
+    def test_a_person_in_another_form_is_no_assignment(self):
+        ana = {"assigned_to": "Ana@x.org", "assigned_to_id": "vs1", "assigned_to_display": "Ana"}
+        text = {**ana, "assigned_to": "ana@x.org", "assigned_to_id": None}
+        rui = {"assigned_to": "rui@x.org", "assigned_to_id": None, "assigned_to_display": "Rui"}
+        steps = [ana, text, ana, rui, text]
+        self.publish("devops", "work_item_revision", *(self.item(**step, rev=number, changed_date=at(f"02 08:{number:02}"))
+                                                       for number, step in enumerate(steps, 1)))
+        self.assertEqual(["2026-03-02T08:01", "2026-03-02T08:04", "2026-03-02T08:05"],
+                         [event["occurred_at"][:16] for event in self.events("devops:42", "TechnicianAssignmentChangedV1")])
+
     def test_a_ticket_of_azure_devops_has_every_column(self):
         self.publish("devops", "identity", {"id": "vs1", "display_name": "Ana", "unique_name": "ana@x.org"})
         self.publish("devops", "work_item", self.item(due_date=at("02 08:00")), self.item(43, due_date="2099-01-01", priority=1))
