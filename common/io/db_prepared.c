@@ -1,16 +1,23 @@
 #include "common/io/db_prepared.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "common/base/alloc.h"
 #include "common/io/db_private.h"
 
-static const char unknown_statement[] = "26000";
-
-static bool is_unknown(const PGresult *result)
+/* Not known here, or its columns have changed their types since it was prepared. */
+static bool must_be_prepared(const PGresult *result)
 {
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-    return sqlstate != NULL && strcmp(sqlstate, unknown_statement) == 0;
+    return sqlstate != NULL && (strcmp(sqlstate, "26000") == 0 || strcmp(sqlstate, "0A000") == 0);
+}
+
+static void forget(struct db *db, const char *name)
+{
+    char sql[128];
+    (void)snprintf(sql, sizeof(sql), "DEALLOCATE \"%s\"", name);
+    PQclear(PQexec(db->conn, sql)); /* that it was not known is no failure */
 }
 
 static bool
@@ -34,7 +41,8 @@ struct db_result *db_query_prepared(struct db *db,
                                     struct error *err)
 {
     PGresult *native CLEANUP(pg_result_clear) = execute(db, name, params, n_params);
-    if (is_unknown(native)) {
+    if (must_be_prepared(native)) {
+        forget(db, name);
         if (!prepare(db, name, sql, n_params, err)) {
             return NULL;
         }

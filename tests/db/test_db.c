@@ -5,6 +5,7 @@
 
 #include "common/base/clock.h"
 #include "common/io/db_copy.h"
+#include "common/io/db_prepared.h"
 #include "tests/db/support.h"
 
 static void expect_failure(struct db *db, const char *sql, enum error_code code, const char *state)
@@ -113,6 +114,35 @@ static void parameters_nulls_and_counts_pass_through(void **state)
     support_run(db, "CREATE TEMP TABLE t AS SELECT generate_series(1, 7) AS n");
     assert_ok(db_execute(db, "DELETE FROM t WHERE n > 3", DB_NO_PARAMS, &rows, &err), err);
     assert_int_equal(rows, 4);
+}
+
+static int64_t ask_prepared(struct db *db, const char *key)
+{
+    struct error err = ERROR_INIT;
+    struct db_result *rows CLEANUP(db_result_freep) =
+        db_query_prepared(db, "find.sql", "SELECT n FROM kept WHERE id = $1", DB_PARAMS(key), &err);
+    assert_non_null(rows);
+    return db_rows(rows) == 0 ? -1 : db_int64(rows, 0, 0);
+}
+
+static void a_prepared_statement_outlives_changes_under_it(void **state)
+{
+    (void)state;
+    struct db *db CLEANUP(db_closep) = support_open("postgres");
+    support_run(db, "CREATE TEMP TABLE kept (id text, n int)");
+    support_run(db, "INSERT INTO kept VALUES ('a', 1), ('b', 2)");
+    assert_int_equal(ask_prepared(db, "a"), 1);
+    assert_int_equal(ask_prepared(db, "b"), 2);
+    assert_int_equal(ask_prepared(db, NULL), -1);
+    support_run(db, "ALTER TABLE kept ALTER n TYPE bigint");
+    assert_int_equal(ask_prepared(db, "b"), 2);
+    support_run(db, "DISCARD ALL");
+    struct error err = ERROR_INIT;
+    assert_null(db_query_prepared(db, "bad.sql", "SELECT nothing", DB_NO_PARAMS, &err));
+    assert_string_equal(err.sqlstate, "42703");
+    error_clear(&err);
+    assert_null(db_query_prepared(db, "div.sql", "SELECT 1 / $1::int", DB_PARAMS("0"), &err));
+    assert_string_equal(err.sqlstate, "22012");
 }
 
 static void a_script_names_the_line_of_its_error(void **state)
@@ -331,6 +361,7 @@ int main(void)
         cmocka_unit_test(opening_fails_with_culprit_and_cure_and_without_the_password),
         cmocka_unit_test(a_session_speaks_utc_and_utf8),
         cmocka_unit_test(parameters_nulls_and_counts_pass_through),
+        cmocka_unit_test(a_prepared_statement_outlives_changes_under_it),
         cmocka_unit_test(a_script_names_the_line_of_its_error),
         cmocka_unit_test(quoting_survives_any_name),
         cmocka_unit_test(a_commit_whose_answer_is_lost_is_uncertain),
