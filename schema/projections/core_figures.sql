@@ -210,6 +210,7 @@ COMMENT ON FUNCTION core.recount() IS 'counts all tickets and breaches again; re
 CREATE OR REPLACE FUNCTION core.count_on() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   EXECUTE core.adding_to_tally('SELECT * FROM core.growth');
+  DELETE FROM core.tally WHERE tickets = 0;
   EXECUTE core.adding_to_breaches('core.run_out') USING now();
   UPDATE core.clock SET counted_at = now() WHERE counted_at < now();
 END
