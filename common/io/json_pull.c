@@ -517,9 +517,14 @@ static ALWAYS_INLINE enum json_token
 advance(struct json_pull *pull, bool in_place, struct error *err)
 {
     char *cursor = skip_space(pull->cursor);
+    /* Names and their values take turns: told apart by a branch that is foreseen, not by a table.
+     */
+    if (pull->state == STATE_VALUE) {
+        return read_value(pull, cursor, in_place, err);
+    }
     switch ((enum pull_state)pull->state) {
     case STATE_VALUE:
-        return read_value(pull, cursor, in_place, err);
+        break;
     case STATE_AFTER_MEMBER:
         return *cursor == ',' ? read_name(pull, skip_space(cursor + 1), in_place, err)
                               : close_container(pull, cursor, err);

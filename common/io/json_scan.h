@@ -34,11 +34,31 @@ static inline char *find_special_bytewise(char *cursor)
     return cursor;
 }
 
-/* The first byte that is not plain text of a string: a quote, a backslash, a control character
- * (the NUL at `end` at the latest) or a byte above 0x7f. */
+/* A two-byte sequence of UTF-8 begins so. */
+static inline bool is_pair_lead(char byte)
+{
+    unsigned char value = (unsigned char)byte;
+    return value >= 0xc2 && value < 0xe0;
+}
+
+/* The first byte of a string that needs a look: a quote, a backslash, a control character (the NUL
+ * at `end` at the latest) or a byte above 0x7f. The wide scan passes valid UTF-8 sequences of two
+ * bytes, which accented texts are full of; one it stops at may be of any kind, valid or not. */
 static inline char *find_special(char *cursor, const char *end);
 
 #if JSON_SCAN_SSE2
+
+/* The bytes of valid two-byte sequences that are whole within the block. */
+static inline unsigned pairs_in(__m128i block)
+{
+    __m128i is_lead = _mm_and_si128(_mm_cmpgt_epi8(block, _mm_set1_epi8((char)0xc1)),
+                                    _mm_cmplt_epi8(block, _mm_set1_epi8((char)0xe0)));
+    __m128i is_rest = _mm_cmplt_epi8(block, _mm_set1_epi8((char)0xc0));
+    unsigned leads = (unsigned)_mm_movemask_epi8(is_lead);
+    unsigned rests = (unsigned)_mm_movemask_epi8(is_rest);
+    unsigned first = leads & rests >> 1;
+    return first | first << 1;
+}
 
 static inline char *find_special(char *cursor, const char *end)
 {
@@ -49,6 +69,13 @@ static inline char *find_special(char *cursor, const char *end)
         special = _mm_or_si128(special, _mm_cmpeq_epi8(block, _mm_set1_epi8('"')));
         special = _mm_or_si128(special, _mm_cmpeq_epi8(block, _mm_set1_epi8('\\')));
         unsigned mask = (unsigned)_mm_movemask_epi8(special);
+        if (mask != 0 && _mm_movemask_epi8(block) != 0) {
+            mask &= ~pairs_in(block);
+            if (mask == 0x8000 && is_pair_lead(cursor[15])) {
+                cursor += 15; /* it is looked at with what follows */
+                continue;
+            }
+        }
         if (mask != 0) {
             return cursor + (unsigned)__builtin_ctz(mask);
         }

@@ -272,6 +272,8 @@ static void json_pull_finds_what_is_special_at_every_place(void **state)
         {{"", 0}, ""},
         {{"\\n", 2}, "\n"},
         {{"\xc3\xa9", 2}, "\xc3\xa9"},
+        {{"\xc3\xa9\xc2\x80\xdf\xbf", 6}, "\xc3\xa9\xc2\x80\xdf\xbf"},
+        {{"\xc3\xa0 \xe2\x82\xac\xc3\xa8", 8}, "\xc3\xa0 \xe2\x82\xac\xc3\xa8"},
         {{"\\u00e9\xf0\x9f\x98\x80\\\\", 12}, "\xc3\xa9\xf0\x9f\x98\x80\\"},
         {{"!#[]~\x7f", 6}, "!#[]~\x7f"}, /* the neighbours of what is special */
     };
@@ -281,6 +283,36 @@ static void json_pull_finds_what_is_special_at_every_place(void **state)
             for (size_t n_behind = 0; n_behind < 40; n_behind += 3) {
                 assert_found_at(place, n_behind, specials[i].special, specials[i].meaning);
             }
+        }
+    }
+}
+
+/* The wide scan passes pairs of bytes: never one that is none. */
+static void json_pull_refuses_half_a_pair_at_every_place(void **state)
+{
+    (void)state;
+
+    static const struct {
+        const char *bytes;
+        size_t culprit;
+    } halves[] = {
+        {"\xc3", 0},         {"\xa9", 0},     {"\xc3\xc3\xa9", 0},
+        {"\xc3\xa9\xa9", 2}, {"\xc1\x81", 0}, {"\xe0\x80", 0},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(halves); i++) {
+        for (size_t place = 0; place < 70; place++) {
+            char document[128];
+            char expected[120];
+            int len = snprintf(document, sizeof(document), "\"%.*s%s%.*s\"", (int)place,
+                               "........................................................."
+                               "...................",
+                               halves[i].bytes, (int)(place % 20), "....................");
+            (void)snprintf(expected, sizeof(expected),
+                           "byte %zu: a string holds invalid UTF-8, starting with 0x%02x",
+                           1 + place + halves[i].culprit,
+                           (unsigned char)halves[i].bytes[halves[i].culprit]);
+            assert_reads_str((struct str){document, (size_t)len}, false, expected);
         }
     }
 }
@@ -300,6 +332,7 @@ int main(void)
         cmocka_unit_test(json_pull_reports_escaped_nul),
         cmocka_unit_test(json_pull_leaves_earlier_views_alone),
         cmocka_unit_test(json_pull_finds_what_is_special_at_every_place),
+        cmocka_unit_test(json_pull_refuses_half_a_pair_at_every_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
