@@ -1,5 +1,6 @@
 #include "common/io/db.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -42,6 +43,16 @@ static PGresult *expect_success(struct db *db, PGresult *result, struct error *e
     return NULL;
 }
 
+static struct db_result *wrap(PGresult *native)
+{
+    if (native == NULL) {
+        return NULL;
+    }
+    struct db_result *result = XNEW(struct db_result);
+    result->native = native;
+    return result;
+}
+
 static PGresult *
 run(struct db *db, const char *sql, const char *const *params, size_t n_params, struct error *err)
 {
@@ -52,13 +63,24 @@ run(struct db *db, const char *sql, const char *const *params, size_t n_params, 
 struct db_result *db_query(
     struct db *db, const char *sql, const char *const *params, size_t n_params, struct error *err)
 {
-    PGresult *native = run(db, sql, params, n_params, err);
-    if (native == NULL) {
-        return NULL;
+    return wrap(run(db, sql, params, n_params, err));
+}
+
+struct db_result *db_query_binary(
+    struct db *db, const char *sql, const struct str *params, size_t n_params, struct error *err)
+{
+    const char *values[DB_BINARY_PARAMS_MAX];
+    int lengths[DB_BINARY_PARAMS_MAX];
+    int formats[DB_BINARY_PARAMS_MAX];
+    assert(n_params <= DB_BINARY_PARAMS_MAX);
+    for (size_t i = 0; i < n_params; i++) {
+        values[i] = params[i].ptr;
+        lengths[i] = (int)params[i].len;
+        formats[i] = 1;
     }
-    struct db_result *result = XNEW(struct db_result);
-    result->native = native;
-    return result;
+    PGresult *result =
+        PQexecParams(db->conn, sql, (int)n_params, NULL, values, lengths, formats, 1);
+    return wrap(expect_success(db, result, err));
 }
 
 bool db_execute(struct db *db,

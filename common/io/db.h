@@ -47,7 +47,14 @@ struct db_result;
 struct db_result *db_query(
     struct db *db, const char *sql, const char *const *params, size_t n_params, struct error *err);
 
-/* The same for a statement whose rows do not matter; *ret_rows (may be NULL) = rows affected. */
+/* The same with parameters and values in PostgreSQL's binary form (see db_str); at most
+ * DB_BINARY_PARAMS_MAX parameters, none NULL. */
+enum { DB_BINARY_PARAMS_MAX = 16 };
+struct db_result *db_query_binary(
+    struct db *db, const char *sql, const struct str *params, size_t n_params, struct error *err);
+
+/* As db_query, for a statement whose rows do not matter; *ret_rows (may be NULL) = rows affected.
+ */
 bool db_execute(struct db *db,
                 const char *sql,
                 const char *const *params,

@@ -13,6 +13,8 @@
  */
 
 /* Header and trailer of the binary COPY format, to frame tuples encoded elsewhere. */
+enum { DB_COPY_HEADER_BYTES = 19 };
+
 void db_copy_begin(struct buf *out);
 void db_copy_end(struct buf *out);
 

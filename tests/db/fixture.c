@@ -73,11 +73,13 @@ struct cell cell_of(const char *text)
     return (struct cell){.kind = text == NULL ? CELL_NULL : CELL_TEXT, .text = str_from(text)};
 }
 
-/* Stages rows of n_columns texts each as one page. */
-void stage(struct fixture *fixture, enum row_shape shape, const char *const *texts, size_t n_rows)
+void make_page(struct fixture *fixture,
+               enum row_shape shape,
+               const char *const *texts,
+               size_t n_rows,
+               struct row_batch *ret_batch)
 {
-    struct row_batch batch CLEANUP(row_batch_release) = {0};
-    row_batch_init(&batch, fixture->task, shape, 1 << 24);
+    row_batch_init(ret_batch, fixture->task, shape, 1 << 24);
     struct error err = ERROR_INIT;
     size_t width = fixture->task->n_columns;
     for (size_t i = 0; i < n_rows; i++) {
@@ -85,9 +87,18 @@ void stage(struct fixture *fixture, enum row_shape shape, const char *const *tex
         for (size_t k = 0; k < width; k++) {
             cells[k] = cell_of(texts[i * width + k]);
         }
-        assert_ok(row_batch_add(&batch, cells, STR_LITERAL("{\"as\": \"received\"}"), &err), err);
+        assert_ok(row_batch_add(ret_batch, cells, STR_LITERAL("{\"as\": \"received\"}"), &err),
+                  err);
     }
-    row_batch_finish(&batch);
+    row_batch_finish(ret_batch);
+}
+
+/* Stages rows of n_columns texts each as one page. */
+void stage(struct fixture *fixture, enum row_shape shape, const char *const *texts, size_t n_rows)
+{
+    struct row_batch batch CLEANUP(row_batch_release) = {0};
+    struct error err = ERROR_INIT;
+    make_page(fixture, shape, texts, n_rows, &batch);
     assert_ok(staging_add(fixture->db, fixture->staging, &batch, &err), err);
 }
 

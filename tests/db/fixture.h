@@ -23,6 +23,13 @@ int drop_fixture(void **state);
 void begin_load(struct fixture *fixture, const char *source);
 struct cell cell_of(const char *text);
 
+/* A finished batch of rows of n_columns texts each. */
+void make_page(struct fixture *fixture,
+               enum row_shape shape,
+               const char *const *texts,
+               size_t n_rows,
+               struct row_batch *ret_batch);
+
 /* Stages rows of n_columns texts each as one page. */
 void stage(struct fixture *fixture, enum row_shape shape, const char *const *texts, size_t n_rows);
 

@@ -26,8 +26,9 @@ struct merge {
     struct buf text;
     int64_t n_rejects;
     int64_t n_census;
-    int64_t n_new; /* rows of delta by kind */
-    bool is_same;  /* staging and scope hold the same rows */
+    int64_t n_known; /* staged rows that were landed as they are when their page was read */
+    int64_t n_new;   /* rows of delta by kind */
+    bool is_same;    /* staging and scope hold the same rows */
     char fingerprint[128];
     int64_t n_changed; /* other hash, before it is known whether the content differs */
     struct merge_result result;
@@ -121,6 +122,9 @@ static bool prefer_hash_joins(struct merge *merge, bool on, struct error *err)
     " coalesce(sum(uuid_hash_extended(" alias ".etl_hash, 0)), 0) || ' ' ||"                       \
     " coalesce(sum(uuid_hash_extended(" alias ".etl_hash, 1)), 0)"
 
+/* Of rows that are landed as they are only what is compared was sent (known.h). */
+#define IS_KNOWN "length(s.etl_absent) = 0"
+
 static bool drop_foreign(struct merge *merge, struct error *err)
 {
     return merge->sql.request->parent == NULL ||
@@ -133,13 +137,17 @@ static bool drop_foreign(struct merge *merge, struct error *err)
 static bool count_staged(struct merge *merge, struct error *err)
 {
     struct db_result *found CLEANUP(db_result_freep) =
-        ask(merge, "SELECT count(*), count(s.etl_absent), " FINGERPRINT("s") " FROM {rows} s", err);
+        ask(merge,
+            "SELECT count(*), count(s.etl_absent), count(*) FILTER (WHERE " IS_KNOWN "),"
+            " " FINGERPRINT("s") " FROM {rows} s",
+            err);
     if (found == NULL) {
         return false;
     }
     merge->result.staged = db_int64(found, 0, 0) + merge->result.foreign;
-    merge->sql.has_absent = db_int64(found, 0, 1) > 0;
-    snprintf(merge->fingerprint, sizeof(merge->fingerprint), "%s", db_text(found, 0, 2));
+    merge->n_known = db_int64(found, 0, 2);
+    merge->sql.has_absent = db_int64(found, 0, 1) > merge->n_known;
+    snprintf(merge->fingerprint, sizeof(merge->fingerprint), "%s", db_text(found, 0, 3));
     return merge->sql.request->deletes != MERGE_DELETE_UNLISTED ||
            ask_number(merge, "SELECT count(*) FROM {census}", &merge->n_census, err);
 }
@@ -199,6 +207,18 @@ static bool drop_old_delta(struct merge *merge, struct error *err)
     return db_script(merge->db, "DROP TABLE IF EXISTS pg_temp.delta", err);
 }
 
+/* Known rows hold no content to write: they must be landed still as they were when their page was
+ * read. We alone write to the table, so what is not was changed by hand meanwhile, and lost its
+ * hash; the next load sends it whole. */
+static bool check_known(const struct merge *merge, int64_t n_differing, struct error *err)
+{
+    return n_differing == 0 ||
+           error_set(err, ERROR_TRANSIENT,
+                     "%" PRId64 " rows of %s.%s were changed or deleted by somebody else while the "
+                     "load compared them; nothing was published; load again",
+                     n_differing, merge->sql.task->source_type, merge->sql.task->name);
+}
+
 /* --- the first load of a source ------------------------------------------------------------- */
 
 static const char insert_everything[] =
@@ -229,6 +249,9 @@ static bool insert_hopefully(struct merge *merge, struct error *err)
 static bool merge_into_nothing(struct merge *merge, struct error *err)
 {
     bool ok = false;
+    if (!check_known(merge, merge->n_known, err)) {
+        return false;
+    }
     if (is_big(merge)) {
         struct bulk bulk CLEANUP(bulk_release) = BULK_INIT;
         ok = bulk_begin(&bulk, merge->db, merge->sql.task, err) && insert_hopefully(merge, err) &&
@@ -436,6 +459,9 @@ static const char empty_delta[] = "CREATE TEMPORARY TABLE delta ON COMMIT DROP A
                                   " SELECT {s.key}, ' '::\"char\" AS kind, NULL::tid AS "
                                   "etl_row{s.ticket} FROM {rows} s WITH NO DATA";
 
+static const char count_known_of_delta[] =
+    "SELECT count(*) FROM pg_temp.delta d JOIN {rows} s ON s.ctid = d.etl_row WHERE " IS_KNOWN;
+
 static bool merge_into_rows(struct merge *merge, struct error *err)
 {
     if (merge->is_same) {
@@ -444,8 +470,11 @@ static bool merge_into_rows(struct merge *merge, struct error *err)
     const struct merge_request *request = merge->sql.request;
     bool whole = request->deletes == MERGE_DELETE_MISSING && !request->has_window &&
                  merge->sql.task->gone_column == NULL;
+    int64_t n_differing = 0;
     if (!(whole ? compare_tables(merge, err) : compare_rows(merge, err)) ||
-        !count_delta(merge, err)) {
+        !count_delta(merge, err) ||
+        (merge->n_known > 0 && !ask_number(merge, count_known_of_delta, &n_differing, err)) ||
+        !check_known(merge, n_differing, err)) {
         return false;
     }
     if (merge_fuse_blows(request, merge->result.gone_rows, merge->result.scope_rows)) {

@@ -6,6 +6,8 @@
 #include "common/base/alloc.h"
 #include "common/io/db_copy.h"
 #include "common/io/hash.h"
+#include "worker/load/landed.h"
+#include "worker/transform/row_known.h"
 
 #define SQL_MAX ((size_t)256 * 1024)
 /* PostgreSQL cuts identifiers at 63 bytes; two are for ".k". */
@@ -58,23 +60,58 @@ static bool is_in_census(const struct task_def *task, size_t column)
            (int)column == task->revision_column;
 }
 
-/* Names in the order in which the encoder of rows writes them. */
-static char *copy_statement(const char *table, const struct task_def *task, bool census)
+static bool is_any(const struct task_def *task, size_t column)
+{
+    return column < task->n_columns;
+}
+
+/* Names in the order in which the encoder of rows writes them, then those of `more`. */
+static char *copy_statement(const char *table,
+                            const struct task_def *task,
+                            bool (*has_column)(const struct task_def *task, size_t column),
+                            const char *more)
 {
     struct buf sql CLEANUP(buf_release) = {0};
     buf_init(&sql, SQL_MAX);
     buf_addf(&sql, "COPY %s (", table);
     bool first = true;
     for (size_t i = 0; i < task->n_columns; i++) {
-        if (census && !is_in_census(task, i)) {
+        if (!has_column(task, i)) {
             continue;
         }
         buf_add_c(&sql, first ? "" : ", ");
         db_quote_ident(&sql, str_from(task->columns[i].name));
         first = false;
     }
-    buf_addf(&sql, "%s) FROM STDIN (FORMAT binary)",
-             census ? "" : ", \"etl_hash\", \"etl_absent\"");
+    buf_addf(&sql, "%s) FROM STDIN (FORMAT binary)", more);
+    return buf_take(&sql);
+}
+
+static void add_key(struct buf *sql, const struct task_def *task)
+{
+    for (size_t i = 0; i < task->n_key_columns; i++) {
+        buf_add_c(sql, i == 0 ? "t." : ", t.");
+        db_quote_ident(sql, str_from(task->columns[task->key_columns[i]].name));
+    }
+}
+
+static char *select_hashes(const char *source, const struct task_def *task)
+{
+    struct buf sql CLEANUP(buf_release) = {0};
+    buf_init(&sql, SQL_MAX);
+    buf_add_c(&sql,
+              "SELECT string_agg(uuid_send(landed.etl_hash), '') FROM (SELECT t.etl_hash FROM ");
+    landed_table(&sql, task);
+    buf_add_c(&sql, " t WHERE t.etl_hash IS NOT NULL AND t.\"source\" = ");
+    db_quote_literal(&sql, str_from(source));
+    buf_add_c(&sql, " AND (");
+    add_key(&sql, task);
+    for (size_t i = 0; i < task->n_key_columns; i++) {
+        buf_addf(&sql, "%s$%zu", i == 0 ? ") >= (" : ", ", i + 1);
+    }
+    buf_add_c(&sql, ") ORDER BY t.\"source\", ");
+    add_key(&sql, task);
+    buf_addf(&sql, " LIMIT $%zu) landed", task->n_key_columns + 1);
     return buf_take(&sql);
 }
 
@@ -137,9 +174,12 @@ staging_new(int64_t execution_id, const char *source, const struct task_def *tas
     staging->rows = qualify(&base, "");
     staging->keys = qualify(&base, ".k");
     staging->rejects = qualify(&base, ".r");
-    staging->copy_rows = copy_statement(staging->rows, task, false);
-    staging->copy_keys = copy_statement(staging->keys, task, true);
+    static const char columns_of_hash[] = ", \"etl_hash\", \"etl_absent\"";
+    staging->copy_rows = copy_statement(staging->rows, task, is_any, columns_of_hash);
+    staging->copy_known = copy_statement(staging->rows, task, row_is_known_column, columns_of_hash);
+    staging->copy_keys = copy_statement(staging->keys, task, is_in_census, "");
     staging->copy_rejects = xasprintf("COPY %s FROM STDIN (FORMAT binary)", staging->rejects);
+    staging->select_hashes = select_hashes(source, task);
     return staging;
 }
 
@@ -154,6 +194,8 @@ void staging_free(struct staging *staging)
     xfree(staging->copy_rows);
     xfree(staging->copy_keys);
     xfree(staging->copy_rejects);
+    xfree(staging->copy_known);
+    xfree(staging->select_hashes);
     xfree(staging);
 }
 
@@ -202,6 +244,7 @@ static bool add_pages(struct db *db,
                       struct error *err)
 {
     const char *copy = batch->shape == ROW_FULL ? staging->copy_rows : staging->copy_keys;
+
     if (batch->n_rows > 0 && !db_copy_in(db, copy, buf_str(&batch->rows), batch->n_rows, err)) {
         return false;
     }

@@ -23,8 +23,10 @@ struct staging {
     char *keys;    /* "....k" */
     char *rejects; /* "....r"; its row without a key marks the three tables as whole */
     char *copy_rows;
+    char *copy_known;
     char *copy_keys;
     char *copy_rejects;
+    char *select_hashes; /* of the landed rows from key ($1, ...) on, in its order, as one bytea */
 };
 
 /* Creates the tables empty (replacing leftovers of the same name); the key census only if asked

@@ -7,6 +7,7 @@
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "worker/load/known.h"
 #include "worker/run/confirm.h"
 #include "worker/run/publish.h"
 #include "worker/run/task_record.h"
@@ -244,11 +245,28 @@ static bool do_plan(struct lane_state *state, struct task_run *task, struct erro
     return !needs_staging(task) || ready_staging(state, task, err);
 }
 
-/* One page from the source to staging. */
+/* A page into staging. *ret_rows counts its rows, those that were landed already too. */
+static bool stage_page(struct lane_state *state,
+                       struct task_run *task,
+                       struct known *known,
+                       int64_t *ret_rows,
+                       struct error *err)
+{
+    int64_t n_known = 0;
+    if (!ready_staging(state, task, err) ||
+        (known != NULL && !known_take(state->db, known, &state->batch, &n_known, err)) ||
+        !staging_add(state->db, task->staging, &state->batch, err)) {
+        return false;
+    }
+    *ret_rows = state->batch.n_rows + n_known;
+    return true;
+}
+
+/* One page from the source to staging; `known` is NULL where nothing landed is expected. */
 static enum page_result do_page(struct lane_state *state,
                                 struct task_run *task,
                                 struct walk *walk,
-                                enum row_shape shape,
+                                struct known *known,
                                 struct error *err)
 {
     struct http_client *client = ready_client(state, task);
@@ -259,15 +277,14 @@ static enum page_result do_page(struct lane_state *state,
     int64_t fetched_us = clock_monotonic_us();
     struct task_counters delta = {0};
     if (result == PAGE_READY) {
-        if (!ready_staging(state, task, err) ||
-            !staging_add(state->db, task->staging, &state->batch, err)) {
+        int64_t *sent = state->batch_shape == ROW_KEYS ? &delta.keys_sent : &delta.rows_sent;
+        delta.peak_page_bytes = (int64_t)(state->batch.rows.len + state->batch.rejects.len);
+        if (!stage_page(state, task, known, sent, err)) {
             result = PAGE_ERROR;
         } else {
-            *(shape == ROW_KEYS ? &delta.keys_sent : &delta.rows_sent) = state->batch.n_rows;
             delta.rejects = state->batch.n_rejects;
             delta.nul_removed = state->batch.n_nul_removed;
             delta.pages = 1;
-            delta.peak_page_bytes = (int64_t)(state->batch.rows.len + state->batch.rejects.len);
             memcpy(delta.absent_columns, state->batch.absent_columns, sizeof(delta.absent_columns));
         }
     }
@@ -304,6 +321,10 @@ static bool do_walk(struct lane_state *state,
     ready_batch(state, task->task, shape);
     struct walk *walk = task->connector->walk_open(state->board->sessions[task->source_index],
                                                    task->source, task->task, partition);
+    /* Who reads everything may read it again. The staging is there: such plans make it. */
+    bool rereads = partition->kind == WALK_ALL || partition->kind == WALK_WINDOW;
+    struct known known CLEANUP(known_release);
+    known_init(&known, task->staging);
     enum page_result result = PAGE_READY;
     while (result == PAGE_READY) {
         if (stop_is_requested(state->board->stop)) {
@@ -313,8 +334,11 @@ static bool do_walk(struct lane_state *state,
             (void)error_set(err, ERROR_CANCELLED, "another part of the task failed");
             result = PAGE_ERROR;
         } else {
-            result = do_page(state, task, walk, shape, err);
+            result = do_page(state, task, walk, rereads ? &known : NULL, err);
         }
+    }
+    if (result == PAGE_END && rereads && !known_flush(state->db, &known, err)) {
+        result = PAGE_ERROR;
     }
     task->connector->proof(walk, ret_proof);
     bool ended =

@@ -10,7 +10,7 @@
 #include "worker/transform/jsonb.h"
 
 enum {
-    COLUMNS_MAX = 512,
+    COLUMNS_MAX = ROW_COLUMNS_MAX,
     COLUMNS_PER_WORD = 64,
     SHOWN_VALUE_BYTES = 100,
     JSONB_VERSION = 1,
@@ -450,6 +450,7 @@ add_hash_and_absent(struct row_batch *batch, size_t columns_start, const struct 
     if (rows->overflow) {
         return;
     }
+    _Static_assert(sizeof(struct hash128) == ROW_HASH_BYTES, "what others read");
     struct hash128 hash =
         hash128_of((struct str){rows->ptr + columns_start, rows->len - columns_start});
     buf_truncate(rows, columns_end);

@@ -21,6 +21,8 @@
  * record_key text, reason text, payload jsonb.
  */
 
+enum { ROW_COLUMNS_MAX = 512, ROW_HASH_BYTES = 16 };
+
 enum row_shape { ROW_FULL, ROW_KEYS };
 
 struct row_batch {
@@ -35,7 +37,7 @@ struct row_batch {
     uint64_t absent_columns[8]; /* union over the batch: bit per column, for reports */
 };
 
-/* limit_bytes bounds rows + rejects. At most 512 columns. */
+/* limit_bytes bounds rows + rejects. At most ROW_COLUMNS_MAX columns. */
 void row_batch_init(struct row_batch *batch,
                     const struct task_def *task,
                     enum row_shape shape,

@@ -1,0 +1,78 @@
+#include "worker/load/known.h"
+
+#include "common/io/db_copy.h"
+#include "worker/transform/row_known.h"
+
+/* PostgreSQL prepares a COPY for a thousand rows at a time, at a cost that grows with the square of
+ * them: one COPY of many pages pays it once. */
+#define ENOUGH_BYTES ((size_t)160 * 1024)
+
+/* Landed rows that the source has no more push later ones back: so many may, till some are sent. */
+enum { SPARE_ROWS = 32 };
+
+static void begin(struct known *known)
+{
+    buf_reset(&known->rows);
+    db_copy_begin(&known->rows);
+    known->n_rows = 0;
+}
+
+void known_init(struct known *known, const struct staging *staging)
+{
+    *known = (struct known){.staging = staging, .is_worth = true};
+    buf_init(&known->rows, SIZE_MAX / 2); /* a page, which is bounded, past ENOUGH_BYTES */
+    begin(known);
+}
+
+void known_release(struct known *known)
+{
+    buf_release(&known->rows);
+}
+
+/* The hashes of the landed rows from the batch's first key on, as one value. */
+static struct db_result *read_hashes(struct db *db,
+                                     const struct staging *staging,
+                                     struct row_batch *batch,
+                                     struct error *err)
+{
+    size_t n_keys = staging->task->n_key_columns;
+    struct str params[DB_BINARY_PARAMS_MAX];
+    row_known_first(batch, params);
+    uint64_t most = __builtin_bswap64((uint64_t)batch->n_rows + SPARE_ROWS);
+    params[n_keys] = (struct str){(const char *)&most, sizeof(most)};
+    return db_query_binary(db, staging->select_hashes, params, n_keys + 1, err);
+}
+
+bool known_take(struct db *db,
+                struct known *known,
+                struct row_batch *batch,
+                int64_t *ret_rows,
+                struct error *err)
+{
+    const struct task_def *task = known->staging->task;
+    *ret_rows = 0;
+    if (!known->is_worth || batch->n_rows == 0 || task->n_key_columns >= DB_BINARY_PARAMS_MAX) {
+        return true;
+    }
+    struct db_result *found CLEANUP(db_result_freep) = read_hashes(db, known->staging, batch, err);
+    if (found == NULL) {
+        return error_wrap(err, "cannot read the hashes of %s", task->name);
+    }
+    *ret_rows = row_known_cut(batch, db_str(found, 0, 0), &known->rows);
+    known->n_rows += *ret_rows;
+    known->is_worth = *ret_rows >= batch->n_rows;
+    return known->rows.len < ENOUGH_BYTES || known_flush(db, known, err);
+}
+
+bool known_flush(struct db *db, struct known *known, struct error *err)
+{
+    if (known->n_rows == 0) {
+        return true;
+    }
+    db_copy_end(&known->rows);
+    if (!db_copy_in(db, known->staging->copy_known, buf_str(&known->rows), known->n_rows, err)) {
+        return error_wrap(err, "cannot stage known rows of %s", known->staging->task->name);
+    }
+    begin(known);
+    return true;
+}
