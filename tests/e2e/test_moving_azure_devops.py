@@ -72,6 +72,7 @@ class Moving(AzureTest):
         self.load("projects", expect=(COMPLETE, HELD))
         self.sim.do(control.clear_requests(), control.clear_faults())
         self.load("projects", "--allow-mass-delete")
+        self.deleted_projects |= {"Contoso Web", "Contoso Renamed"}
         self.assert_copies("project", "iteration", "identity")
 
     def test_a_project_that_goes_between_the_bins_of_a_census(self):
