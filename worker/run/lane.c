@@ -9,6 +9,7 @@
 #include "common/base/log.h"
 #include "worker/load/known.h"
 #include "worker/run/confirm.h"
+#include "worker/run/policy.h"
 #include "worker/run/publish.h"
 #include "worker/run/task_record.h"
 
@@ -365,18 +366,10 @@ static void log_end(const struct task_run *task, enum task_status status)
              LOG_INT("requests", task->counters.requests));
 }
 
-static enum task_status failure_status(const struct board *board, const struct task_run *task)
-{
-    if (!stop_is_requested(board->stop) || task->error.code != ERROR_CANCELLED) {
-        return TASK_FAILED;
-    }
-    return stop_reason(board->stop) == STOP_CANCELLED ? TASK_CANCELLED : TASK_INTERRUPTED;
-}
-
 /* The last lane on a failed task writes its end. */
 static void end_failed(struct lane_state *state, struct task_run *task)
 {
-    enum task_status status = failure_status(state->board, task);
+    enum task_status status = policy_failure_status(&task->error, stop_reason(state->board->stop));
     struct error trouble = ERROR_INIT;
     task->merged = (struct merge_result){0};
     if (!ready_db(state, &trouble) ||
