@@ -132,11 +132,15 @@ class Stage:
 
 # --- first full load ------------------------------------------------------------------------------
 
+def psql(stage: Stage, command: str) -> None:
+    subprocess.run(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", stage.database.url, "-c", command], check=True)
+
+
 def export_csv(stage: Stage, path: str) -> str:
     """Writes the landed rows as psql would be given them; returns their columns."""
     columns = ",".join(postgres.quote_ident(name) for name in stage.database.columns("servicenow", "incident")
                        if not name.startswith("etl_"))
-    stage.database.run("\\copy (SELECT %s FROM %s ORDER BY sys_id) TO '%s' (FORMAT csv)" % (columns, TABLE, path))
+    psql(stage, "\\copy (SELECT %s FROM %s ORDER BY sys_id) TO '%s' (FORMAT csv)" % (columns, TABLE, path))
     return columns
 
 
@@ -157,7 +161,7 @@ def bench_first(stage: Stage, repeat: int) -> list:
         task = stage.task("incident")
         columns = columns or export_csv(stage, path)
         stage.database.run("TRUNCATE %s; CHECKPOINT" % TABLE)
-        copies.append(timed(lambda: stage.database.run("\\copy %s (%s) FROM '%s' (FORMAT csv)" % (TABLE, columns, path))))
+        copies.append(timed(lambda: psql(stage, "\\copy %s (%s) FROM '%s' (FORMAT csv)" % (TABLE, columns, path))))
     ratios = [run.seconds / copy_s for run, copy_s in zip(runs, copies)]
     report("first", rows=stage.rows, foz_s=rounded(run.seconds for run in runs), limit_s=rounded(copies),
            sim_cpu_s=rounded(sim_s), pages=task["requests"], csv_mb=os.path.getsize(path) // 1000000,
