@@ -61,6 +61,7 @@ COMMIT;
 ASK = """
 local threads = 0
 function setup(thread) threads = threads + 1; thread:set("number", threads) end
+function delay() return PAUSE_MS end
 local count = 0
 function request()
   count = count + 1
@@ -206,11 +207,12 @@ class Bench:
             nginx.stop()
         print(f"  resident: {resident_mib(self.api.pid, 'VmRSS'):.1f} MiB, peak {resident_mib(self.api.pid, 'VmHWM'):.1f} MiB")
 
-    def uncached(self, name, lua_path, target_ms, publishes):
-        """16 connections; each question is new, or comes behind a publish."""
+    def uncached(self, name, lua_path, target_ms, pause_ms, publishes=False):
+        """16 connections, each of which asks as soon as it has its answer, or after a pause. Every question is
+        new, or publishes make the same one new."""
         script = os.path.join(self.folder, "ask.lua")
         with open(script, "w", encoding="utf-8") as out:
-            out.write(ASK.replace("PATH", lua_path))
+            out.write(ASK.replace("PATH", lua_path).replace("PAUSE_MS", str(pause_ms)))
         seconds = self.options.seconds * 2
         command = ["wrk", "-t2", "-c16", f"-d{seconds}s", "--latency", "-s", script, "-H", f"X-API-Key: {self.key}", self.base]
         query.script(self.url, "SELECT core.tick()")  # as foz-worker run does every minute
@@ -245,10 +247,14 @@ class Bench:
                 self.get(path)
                 alone.append((time.monotonic() - begun) * 1000)
             print(f"  {name} alone, uncached: median {statistics.median(alone):.1f} ms")
-        self.uncached("first page of tickets, behind publishes, up to 20 a second", '"/v1/tickets"', 10, True)
-        self.uncached("first page of tickets (a filter of its own each)", '"/v1/tickets?updated_since=" .. os.date("!%Y-%m-%dT%H:%M:%SZ", 1577836800 + own)', 10, False)
-        self.uncached("overview, behind publishes, up to 20 a second", '"/v1/tickets/overview"', 25, True)
-        self.uncached("overview (filters of its own each)", '"/v1/tickets/overview?queue=Queue+" .. own % 40 .. "&queue=none" .. own', 25, False)
+        page = '"/v1/tickets?updated_since=" .. os.date("!%Y-%m-%dT%H:%M:%SZ", 1577836800 + own)'
+        overview = '"/v1/tickets/overview?queue=Queue+" .. own % 40 .. "&queue=none" .. own'
+        for pause_ms in (0, 50):
+            often = f"a pause of {pause_ms} ms" if pause_ms else "no pause"
+            self.uncached(f"first page of tickets, filters of its own each, {often}", page, 10, pause_ms)
+            self.uncached(f"overview, filters of its own each, {often}", overview, 25, pause_ms)
+        self.uncached("first page of tickets, behind publishes, a pause of 50 ms", '"/v1/tickets"', 10, 50, publishes=True)
+        self.uncached("overview, behind publishes, a pause of 50 ms", '"/v1/tickets/overview"', 25, 50, publishes=True)
         print(f"  resident: {resident_mib(self.api.pid, 'VmRSS'):.1f} MiB, peak {resident_mib(self.api.pid, 'VmHWM'):.1f} MiB (target 24)")
 
 

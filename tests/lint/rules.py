@@ -79,7 +79,7 @@ WRAPPERS = [
     (r"xxhash\.h", r"common/io/hash\.c", "common/io/hash.c"),
     (r"glib", r"common/io/zone\.c", "common/io/zone.c"),
     (r"curl/", r"worker/http/transport_curl\.c|api/http/fetch\.c", "worker/http/transport_curl.c and api/http/fetch.c"),
-    (r"microhttpd\.h", r"api/http/server\.c", "api/http/server.c"),
+    (r"microhttpd\.h", r"api/http/server\.c|api/http/server_answers\.[ch]", "api/http/server*.c"),
 ]
 
 

@@ -8,6 +8,8 @@
 
 #define TASKS_MAX 8
 
+static const struct claim incremental = {.mode = MODE_INCREMENTAL};
+
 struct scene {
     struct board board;
     struct stop *stop;
@@ -28,7 +30,7 @@ static void set_up(struct scene *scene, size_t n_tasks)
         scene->tasks[i].source = &scene->source;
         scene->tasks[i].task = &scene->task;
     }
-    board_init(&scene->board, NULL, NULL, scene->stop, scene->tasks, n_tasks);
+    board_init(&scene->board, NULL, &incremental, scene->stop, scene->tasks, n_tasks);
 }
 
 static void tear_down(struct scene *scene)
@@ -97,6 +99,26 @@ static void one_walk_that_cannot_count_is_enough(void **state)
     assert_int_equal(STEP_SETTLE, next.kind);
     assert_false(step.task->can_count);
     tear_down(&scene);
+}
+
+static void what_is_let_go_of_a_window_does_not_count_as_hidden(void **state)
+{
+    (void)state;
+    static const struct claim window = {.mode = MODE_WINDOW};
+    const struct walk_proof proof = {.records = 1, .hidden = 2};
+    for (size_t let_go = 0; let_go < 2; let_go++) {
+        struct scene scene;
+        struct step next = {.kind = STEP_NONE};
+        set_up(&scene, 1);
+        scene.board.claim = &window;
+        scene.board.allow_mass_delete = let_go == 1;
+        struct step step = board_take(&scene.board);
+        step.task->plan.hold = "two entities are not seen any more";
+        step = plan(&scene, step.task, 1);
+        board_walked(&scene.board, step.task, &proof, &next);
+        assert_int_equal(let_go == 1 ? 0 : 2, step.task->counters.hidden);
+        tear_down(&scene);
+    }
 }
 
 static void tasks_begin_before_partitions_are_shared(void **state)
@@ -411,6 +433,7 @@ int main(void)
         cmocka_unit_test(a_task_is_planned_walked_and_settled),
         cmocka_unit_test(a_plan_without_partitions_is_settled_at_once),
         cmocka_unit_test(one_walk_that_cannot_count_is_enough),
+        cmocka_unit_test(what_is_let_go_of_a_window_does_not_count_as_hidden),
         cmocka_unit_test(tasks_begin_before_partitions_are_shared),
         cmocka_unit_test(a_failure_stays_with_its_task),
         cmocka_unit_test(the_last_lane_on_a_failed_task_ends_it),

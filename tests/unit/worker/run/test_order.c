@@ -21,6 +21,8 @@ static const struct task_def defs[N_FAMILY] = {[TICKET] = {.name = "ticket"},
 #define N_SOURCES ((size_t)2)
 #define TASKS_MAX (N_SOURCES * N_FAMILY)
 
+static const struct claim incremental = {.mode = MODE_INCREMENTAL};
+
 struct scene {
     struct board board;
     struct stop *stop;
@@ -51,7 +53,7 @@ static void set_up(struct scene *scene)
             task->waits_on = parents[k] < 0 ? NULL : task_of(scene, s, (size_t)parents[k]);
         }
     }
-    board_init(&scene->board, NULL, NULL, scene->stop, scene->tasks, TASKS_MAX);
+    board_init(&scene->board, NULL, &incremental, scene->stop, scene->tasks, TASKS_MAX);
 }
 
 static void tear_down(struct scene *scene)
