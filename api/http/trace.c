@@ -105,7 +105,7 @@ void trace_start(struct trace *trace, struct str traceparent)
 
 void trace_format(const struct trace *trace, char out[TRACE_PARENT_LEN + 1])
 {
-    memcpy(out, "00-", 3);
+    memcpy(out, "00-", 4); /* the version */
     memcpy(out + 3, trace->trace_id, TRACE_ID_LEN);
     out[35] = '-';
     memcpy(out + 36, trace->span_id, TRACE_SPAN_LEN);

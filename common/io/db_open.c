@@ -163,20 +163,22 @@ static void describe_server(struct db *db)
     const char *port = PQport(db->conn);
     const char *name = PQdb(db->conn);
     const char *user = PQuser(db->conn);
-    snprintf(db->server, sizeof(db->server), "database \"%s\" at %s port %s as \"%s\"",
-             name == NULL ? "" : name, host == NULL || host[0] == '\0' ? "its default host" : host,
-             port == NULL || port[0] == '\0' ? "5432" : port, user == NULL ? "" : user);
+    (void)snprintf(db->server, sizeof(db->server), "database \"%s\" at %s port %s as \"%s\"",
+                   name == NULL ? "" : name,
+                   host == NULL || host[0] == '\0' ? "its default host" : host,
+                   port == NULL || port[0] == '\0' ? "5432" : port, user == NULL ? "" : user);
 }
 
 static bool set_session(struct db *db, const struct db_settings *settings, struct error *err)
 {
     char sql[512];
-    snprintf(sql, sizeof(sql),
-             "SET TimeZone TO 'UTC'; SET DateStyle TO 'ISO, YMD'; SET IntervalStyle TO 'postgres'; "
-             "SET standard_conforming_strings TO on; SET bytea_output TO 'hex'; "
-             "SET client_min_messages TO warning; SET statement_timeout TO %lld; "
-             "SET lock_timeout TO %lld",
-             (long long)settings->statement_timeout_ms, (long long)settings->lock_timeout_ms);
+    (void)snprintf(
+        sql, sizeof(sql),
+        "SET TimeZone TO 'UTC'; SET DateStyle TO 'ISO, YMD'; SET IntervalStyle TO 'postgres'; "
+        "SET standard_conforming_strings TO on; SET bytea_output TO 'hex'; "
+        "SET client_min_messages TO warning; SET statement_timeout TO %lld; "
+        "SET lock_timeout TO %lld",
+        (long long)settings->statement_timeout_ms, (long long)settings->lock_timeout_ms);
     return db_script(db, sql, err);
 }
 

@@ -140,7 +140,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     struct arena arena;
     arena_init(&arena, 8 * 1024 * 1024);
-    struct request request = {.arena = &arena};
+    static struct header headers[REQUEST_HEADERS_MAX];
+    struct request request = {.arena = &arena, .headers = headers};
     struct str rest = {(const char *)data, size};
     read_head(&request, &rest);
     request.body = rest.ptr != NULL ? rest : STR_LITERAL("");

@@ -91,8 +91,8 @@ static void examine_header(struct str value)
 {
     struct arena arena;
     arena_init(&arena, 1024UL * 1024);
-    struct request request = {.arena = &arena, .n_headers = 1};
-    request.headers[0] = (struct header){STR_LITERAL("Authorization"), value};
+    struct header header = {STR_LITERAL("Authorization"), value};
+    struct request request = {.arena = &arena, .headers = &header, .n_headers = 1};
     struct credential credential = credential_read(&request);
     bool is_sent_on = credential.kind == CREDENTIAL_BEARER || credential.kind == CREDENTIAL_BASIC;
     assert(is_sent_on == (credential.authorization.ptr != NULL));

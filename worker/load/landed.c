@@ -67,13 +67,13 @@ static bool describe(const struct task_def *task, const struct column *column, c
         const char *what = !field->identity          ? "display value of"
                            : column->part == PART_ID ? "id of the person in"
                                                      : "display name of the person in";
-        snprintf(text, 320, "%s %s", what, field->name);
+        (void)snprintf(text, 320, "%s %s", what, field->name);
         return true;
     }
     if (field->rest) {
-        snprintf(text, 320, "what no other column holds of the record");
+        (void)snprintf(text, 320, "what no other column holds of the record");
     } else if (field->ref != NULL) {
-        snprintf(text, 320, "refers to %s", field->ref);
+        (void)snprintf(text, 320, "refers to %s", field->ref);
     }
     return field->rest || field->ref != NULL;
 }
@@ -96,13 +96,13 @@ static void add_table_comment(struct buf *sql, const struct task_def *task)
 {
     char text[512];
     if (task->latest_of != NULL) {
-        snprintf(text, sizeof(text),
-                 "the latest of %s for each key, kept by foz (task %s of load %s)", task->latest_of,
-                 task->name, task->load);
+        (void)snprintf(text, sizeof(text),
+                       "the latest of %s for each key, kept by foz (task %s of load %s)",
+                       task->latest_of, task->name, task->load);
     } else {
-        snprintf(text, sizeof(text), "copy of %s table %s, kept by foz (task %s of load %s)",
-                 task->source_type, task->table == NULL ? task->name : task->table, task->name,
-                 task->load);
+        (void)snprintf(text, sizeof(text), "copy of %s table %s, kept by foz (task %s of load %s)",
+                       task->source_type, task->table == NULL ? task->name : task->table,
+                       task->name, task->load);
     }
     buf_add_c(sql, "; COMMENT ON TABLE ");
     landed_table(sql, task);
@@ -201,11 +201,11 @@ static void fault_type(struct error *faults,
                        const char *wanted)
 {
     char text[400];
-    snprintf(text, sizeof(text),
-             "%s: column %s.%s.%s is %s in the database and %s in the catalog; correct the "
-             "catalog, or drop the column, migrate and run a full load",
-             task->defined_at == NULL ? "catalog" : task->defined_at, task->source_type, task->name,
-             column, stored, wanted);
+    (void)snprintf(text, sizeof(text),
+                   "%s: column %s.%s.%s is %s in the database and %s in the catalog; correct the "
+                   "catalog, or drop the column, migrate and run a full load",
+                   task->defined_at == NULL ? "catalog" : task->defined_at, task->source_type,
+                   task->name, column, stored, wanted);
     add_fault(faults, text);
 }
 
@@ -270,11 +270,12 @@ check_key(struct db *db, const struct task_def *task, struct error *faults, stru
     }
     if (!str_equal(db_str(found, 0, 0), buf_str(&wanted))) {
         char text[400];
-        snprintf(text, sizeof(text),
-                 "%s: the primary key of table %s.%s is (%s) in the database and (%s) in the "
-                 "catalog; correct the catalog, or drop the table, migrate and run a full load",
-                 task->defined_at == NULL ? "catalog" : task->defined_at, task->source_type,
-                 task->name, db_text(found, 0, 0), wanted.ptr);
+        (void)snprintf(
+            text, sizeof(text),
+            "%s: the primary key of table %s.%s is (%s) in the database and (%s) in the "
+            "catalog; correct the catalog, or drop the table, migrate and run a full load",
+            task->defined_at == NULL ? "catalog" : task->defined_at, task->source_type, task->name,
+            db_text(found, 0, 0), wanted.ptr);
         add_fault(faults, text);
     }
     return true;
@@ -299,8 +300,8 @@ static void check_kept(const struct task_def *task,
         fault_type(faults, task, kept->name, type, stored_type_name(COLUMN_TIMESTAMPTZ));
     } else if (kept->is_null == is_not_null || (!kept->is_null && !db_bool(stored, row, 3))) {
         char text[80];
-        snprintf(text, sizeof(text), "%s%s%s", type, is_not_null ? " NOT NULL" : "",
-                 db_bool(stored, row, 3) ? " with a default" : " without a default");
+        (void)snprintf(text, sizeof(text), "%s%s%s", type, is_not_null ? " NOT NULL" : "",
+                       db_bool(stored, row, 3) ? " with a default" : " without a default");
         fault_type(faults, task, kept->name, text, kept_type(kept->is_null));
     }
 }
@@ -461,9 +462,9 @@ static void check_names(const struct task_def *task, struct error *faults)
     for (size_t i = 0; i < task->n_key_columns; i++) {
         if (strcmp(task->columns[task->key_columns[i]].name, "kind") == 0) {
             char text[400];
-            snprintf(text, sizeof(text),
-                     "%s: task %s: a key column cannot be called kind; choose another key",
-                     task->defined_at == NULL ? "catalog" : task->defined_at, task->name);
+            (void)snprintf(text, sizeof(text),
+                           "%s: task %s: a key column cannot be called kind; choose another key",
+                           task->defined_at == NULL ? "catalog" : task->defined_at, task->name);
             add_fault(faults, text);
         }
     }

@@ -147,7 +147,7 @@ static bool count_staged(struct merge *merge, struct error *err)
     merge->result.staged = db_int64(found, 0, 0) + merge->result.foreign;
     merge->n_known = db_int64(found, 0, 2);
     merge->sql.has_absent = db_int64(found, 0, 1) > merge->n_known;
-    snprintf(merge->fingerprint, sizeof(merge->fingerprint), "%s", db_text(found, 0, 3));
+    (void)snprintf(merge->fingerprint, sizeof(merge->fingerprint), "%s", db_text(found, 0, 3));
     return merge->sql.request->deletes != MERGE_DELETE_UNLISTED ||
            ask_number(merge, "SELECT count(*) FROM {census}", &merge->n_census, err);
 }
