@@ -17,8 +17,10 @@ from runner import ROOT, Totals, run_files, say
 # interruption. The others differ in data, not in code paths. What the address sanitizer runs is
 # not repeated without it when everything runs.
 ASAN_E2E = ("test_load_servicenow", "test_moving_source", "test_faults_servicenow", "test_faults_passing_servicenow",
-            "test_faults_lasting_servicenow", "test_refusals_servicenow", "test_lies_servicenow", "test_crash", "test_daemon")
-TSAN_E2E = ("test_moving_source", "test_daemon")
+            "test_faults_lasting_servicenow", "test_refusals_servicenow", "test_lies_servicenow", "test_crash", "test_daemon",
+            "test_faults_glpi", "test_lies_glpi", "test_refusals_glpi", "test_crash_glpi",
+            "test_faults_azure_devops", "test_crash_azure_devops")
+TSAN_E2E = ("test_moving_source", "test_daemon", "test_api_cache")
 # Two compilers and two sanitizers in two builds: gcc makes the one for addresses, clang this one.
 CLANG_BUILD = "build-clang"
 CLANG_OPTIONS = ("-Db_sanitize=thread", "-Db_lundef=false")
