@@ -12,7 +12,6 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 import postgres  # noqa: E402
-from runner import PYTHON  # noqa: E402
 
 
 def main() -> int:
@@ -21,8 +20,7 @@ def main() -> int:
         environment = dict(os.environ, FOZ_TEST_PGHOST=str(cluster.scratch),
                            FOZ_TEST_ROLES_SQL=str(ROOT / "deploy" / "roles.sql"))
         for program in sys.argv[1:]:
-            command = [PYTHON, program] if program.endswith(".py") else [program]
-            if subprocess.run(command, env=environment, check=False).returncode != 0:
+            if subprocess.run([program], env=environment, check=False).returncode != 0:
                 failed.append(program)
     for program in failed:
         print("failed: " + program, file=sys.stderr)
