@@ -122,9 +122,6 @@ static bool prefer_hash_joins(struct merge *merge, bool on, struct error *err)
     " coalesce(sum(uuid_hash_extended(" alias ".etl_hash, 0)), 0) || ' ' ||"                       \
     " coalesce(sum(uuid_hash_extended(" alias ".etl_hash, 1)), 0)"
 
-/* Of rows that are landed as they are only what is compared was sent (known.h). */
-#define IS_KNOWN "length(s.etl_absent) = 0"
-
 static bool drop_foreign(struct merge *merge, struct error *err)
 {
     return merge->sql.request->parent == NULL ||
@@ -138,7 +135,7 @@ static bool count_staged(struct merge *merge, struct error *err)
 {
     struct db_result *found CLEANUP(db_result_freep) =
         ask(merge,
-            "SELECT count(*), count(s.etl_absent), count(*) FILTER (WHERE " IS_KNOWN "),"
+            "SELECT count(*), count(s.etl_absent), count(*) FILTER (WHERE " MERGE_IS_KNOWN "),"
             " " FINGERPRINT("s") " FROM {rows} s",
             err);
     if (found == NULL) {
@@ -459,8 +456,8 @@ static const char empty_delta[] = "CREATE TEMPORARY TABLE delta ON COMMIT DROP A
                                   " SELECT {s.key}, ' '::\"char\" AS kind, NULL::tid AS "
                                   "etl_row{s.ticket} FROM {rows} s WITH NO DATA";
 
-static const char count_known_of_delta[] =
-    "SELECT count(*) FROM pg_temp.delta d JOIN {rows} s ON s.ctid = d.etl_row WHERE " IS_KNOWN;
+static const char count_known_of_delta[] = "SELECT count(*) FROM pg_temp.delta d JOIN {rows} s ON "
+                                           "s.ctid = d.etl_row WHERE " MERGE_IS_KNOWN;
 
 static bool merge_into_rows(struct merge *merge, struct error *err)
 {

@@ -69,7 +69,7 @@ static void add_key_text(const struct merge_sql *sql, char alias, struct buf *ou
     buf_add_char(out, ')');
 }
 
-/* The staged value, or the stored one where the source left the field out. */
+/* The staged value, or the stored one where the source left the field out or the row is known. */
 static void add_new_value(const struct merge_sql *sql, size_t column, struct buf *out)
 {
     const struct column *def = &sql->task->columns[column];
@@ -77,7 +77,8 @@ static void add_new_value(const struct merge_sql *sql, size_t column, struct buf
         add_name(out, 's', def);
         return;
     }
-    buf_addf(out, "CASE WHEN get_bit(s.etl_absent, %zu) = 1 THEN ", column);
+    buf_add_c(out, "CASE WHEN CASE WHEN " MERGE_IS_KNOWN " THEN true");
+    buf_addf(out, " ELSE get_bit(s.etl_absent, %zu) = 1 END THEN ", column);
     add_name(out, 't', def);
     buf_add_c(out, " ELSE ");
     add_name(out, 's', def);

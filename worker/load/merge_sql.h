@@ -12,6 +12,9 @@
  * and quoted literals is ever inserted.
  */
 
+/* Of rows that are landed as they are only what is compared was sent (known.h). */
+#define MERGE_IS_KNOWN "length(s.etl_absent) = 0"
+
 struct merge_sql {
     const struct merge_request *request;
     const struct task_def *task;
