@@ -64,6 +64,9 @@ static void add_not_gone(struct buf *sql,
     db_quote_literal(sql, str_from(source));
     add_quoted(sql, " AND t.", key);
     add_quoted(sql, " = r.", key);
+    /* Asked of those that are gone only: the rest would each cost a look at all their revisions. */
+    add_quoted(sql, " AND t.", task->gone_column);
+    buf_add_c(sql, " IS NOT NULL");
     add_quoted(sql, " AND t.", task->gone_column);
     buf_add_c(sql, " >= (SELECT max(n.etl_updated_at) FROM ");
     landed_table(sql, origin);

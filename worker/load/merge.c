@@ -88,11 +88,10 @@ bool merge_check_request(const struct merge_request *request, struct error *err)
     return true;
 }
 
-/* Hash joins over whole tables want memory; compiling wide statements costs more than it gives. */
+/* Hash joins over whole tables want memory. */
 static bool tune(struct merge *merge, struct error *err)
 {
     return db_script(merge->db,
-                     "SET LOCAL jit TO off;"
                      "SELECT set_config('work_mem', '128MB', true)"
                      " WHERE pg_size_bytes(current_setting('work_mem')) < pg_size_bytes('128MB')",
                      err);
