@@ -9,6 +9,10 @@
 
 extern const struct option_table config_table;
 
+/* The part `api:`, in config_tables_api.c; the first option is `listen`. */
+extern const struct option config_api_options[];
+extern const struct option_table config_api_table;
+
 struct config_override {
     const char *variable;
     const struct option *option;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/io/json_escape.h"
 #include "common/io/json_scan.h"
 
 /*
@@ -135,21 +136,12 @@ static char *pass_utf8(struct json_pull *pull, char *cursor, struct error *err)
     return cursor;
 }
 
-static int hex_digit(char byte)
-{
-    if (byte >= '0' && byte <= '9') {
-        return byte - '0';
-    }
-    char lower = (char)(byte | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 /* Reads the four digits at `cursor`; false with err set if one is missing. */
 static bool read_hex4(struct json_pull *pull, char *cursor, uint32_t *ret_unit, struct error *err)
 {
     uint32_t unit = 0;
     for (int i = 0; i < 4; i++) {
-        int digit = hex_digit(cursor[i]);
+        int digit = json_hex_digit(cursor[i]);
         if (digit < 0) {
             (void)refuse_unexpected(pull, cursor + i, "four hex digits behind \\u", "a string",
                                     err);
@@ -159,22 +151,6 @@ static bool read_hex4(struct json_pull *pull, char *cursor, uint32_t *ret_unit, 
     }
     *ret_unit = unit;
     return true;
-}
-
-static size_t encode_utf8(uint32_t code_point, char out[4])
-{
-    if (code_point < 0x80) {
-        out[0] = (char)code_point;
-        return 1;
-    }
-    size_t len = code_point < 0x800 ? 2 : code_point < 0x10000 ? 3 : 4;
-    static const unsigned char lead_marks[] = {0, 0, 0xc0, 0xe0, 0xf0};
-    for (size_t i = len - 1; i > 0; i--) {
-        out[i] = (char)(0x80 | (code_point & 0x3f));
-        code_point >>= 6;
-    }
-    out[0] = (char)(lead_marks[len] | code_point);
-    return len;
 }
 
 /* One escape: what it means, at most four bytes, never more than it is long. */
@@ -216,32 +192,9 @@ static bool read_unicode_escape(struct json_pull *pull,
         return false;
     }
     pull->has_nul = pull->has_nul || unit == 0;
-    ret_escape->len = encode_utf8(unit, ret_escape->bytes);
+    ret_escape->len = json_encode_utf8(unit, ret_escape->bytes);
     ret_escape->after = after;
     return true;
-}
-
-/* What the letter behind a backslash stands for, NUL if for nothing. */
-static char escape_meaning(char letter)
-{
-    switch (letter) {
-    case '"':
-    case '\\':
-    case '/':
-        return letter;
-    case 'b':
-        return '\b';
-    case 'f':
-        return '\f';
-    case 'n':
-        return '\n';
-    case 'r':
-        return '\r';
-    case 't':
-        return '\t';
-    default:
-        return '\0';
-    }
 }
 
 /* The escape whose backslash is at `cursor`. */
@@ -251,7 +204,7 @@ read_escape(struct json_pull *pull, char *cursor, struct escape *ret_escape, str
     if (cursor[1] == 'u') {
         return read_unicode_escape(pull, cursor, ret_escape, err);
     }
-    char meaning = escape_meaning(cursor[1]);
+    char meaning = json_escape_meaning(cursor[1]);
     if (meaning == '\0') {
         (void)refuse_unexpected(pull, cursor + 1, "one of \" \\ / b f n r t u behind a backslash",
                                 "a string", err);

@@ -21,5 +21,5 @@ struct merge_sql {
     bool has_absent; /* some staged row lacks some column */
 };
 
-/* Replaces `out` by the expanded template. An unknown placeholder aborts: templates are ours. */
+/* Replaces `out` by the expanded template. An unknown name in braces aborts: templates are ours. */
 void merge_sql_expand(const struct merge_sql *sql, const char *template, struct buf *out);

@@ -172,7 +172,7 @@ static void answer_team_iterations(struct azure_call *call)
         buf_add_c(out, ",\"path\":");
         buf_add_json_string(out, buf_str(&path));
         write_dates(node, frame, out);
-        buf_addf(out, ",\"url\":\"%s/%s/_apis/work/teamsettings/iterations/%s\"}", world->origin,
+        buf_addf(out, ",\"url\":\"%s/%s" AZURE_WORK "/teamsettings/iterations/%s\"}", world->origin,
                  world->projects[call->project].id, node->guid);
     }
     buf_addf(out, "],\"count\":%d}", n);
@@ -186,7 +186,7 @@ static void answer_team_settings(struct azure_call *call)
     buf_addf(out,
              "{\"backlogIteration\":{\"id\":\"%s\"},\"bugsBehavior\":\"asRequirements\","
              "\"workingDays\":[\"monday\",\"tuesday\",\"wednesday\",\"thursday\",\"friday\"],"
-             "\"backlogVisibilities\":{},\"url\":\"%s/%s/_apis/work/teamsettings\"}",
+             "\"backlogVisibilities\":{},\"url\":\"%s/%s" AZURE_WORK "/teamsettings\"}",
              call->azure->world.nodes[call->azure->world.projects[call->project].iterations].guid,
              call->azure->world.origin, call->azure->world.projects[call->project].id);
     azure_json(call, 200);

@@ -28,8 +28,8 @@ static void write_states(struct azure_call *call,
         buf_addf(out, "%s{\"id\":\"%s\",\"name\":", order > 0 ? "," : "", state->id);
         buf_add_json_string(out, str_from(state->name));
         buf_addf(out,
-                 ",\"color\":\"%s\",\"stateCategory\":\"%s\",\"order\":%d,\"url\":\"%s/_apis/work/"
-                 "processes/%s/workItemTypes/%s/states/%s\"",
+                 ",\"color\":\"%s\",\"stateCategory\":\"%s\",\"order\":%d,\"url\":\"%s" AZURE_WORK
+                 "/processes/%s/workItemTypes/%s/states/%s\"",
                  state->color, state->category, order + 1, call->azure->world.origin, process->id,
                  type->reference, state->id);
         if (state->hidden) {
@@ -54,7 +54,7 @@ static void write_type(struct azure_call *call,
     buf_add_json_string(out, str_from(type->name));
     buf_addf(out,
              ",\"description\":\"Tracks "
-             "%s.\",\"url\":\"%s/_apis/work/processes/%s/workItemTypes/"
+             "%s.\",\"url\":\"%s" AZURE_WORK "/processes/%s/workItemTypes/"
              "%s\",\"customization\":\"%s\",\"color\":\"%s\",\"icon\":\"%s\","
              "\"isDisabled\":false,\"inherits\":",
              type->name, call->azure->world.origin, process->id, type->reference,

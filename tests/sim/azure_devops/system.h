@@ -17,6 +17,8 @@
  * azure_devops.h.
  */
 
+#define AZURE_WORK "/_apis/work" /* the area of processes and iterations */
+
 struct azure_replay;
 struct azure_seen;
 

@@ -171,7 +171,7 @@ bool ado_processes_load(struct ado_processes *processes,
     struct buf url CLEANUP(buf_release);
     struct error fault = ERROR_INIT;
     buf_init(&url, ADO_URL_BYTES_MAX);
-    buf_add_c(&url, "/_apis/work/processes?$expand=projects&" ADO_VERSION);
+    buf_add_c(&url, ADO_WORK "/processes?$expand=projects&" ADO_VERSION);
     const struct json *list = NULL;
     struct json *root = ado_get_list(http, &url, NULL, &list, &fault);
     if (root == NULL) {

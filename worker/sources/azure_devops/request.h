@@ -17,6 +17,7 @@
 
 #define ADO_URL_BYTES_MAX ((size_t)8000)
 #define ADO_VERSION       "api-version=7.1"
+#define ADO_WORK          "/_apis/work" /* the area of processes and iterations */
 /* Who asks; a preview in every version of the API. */
 #define ADO_CONNECTION_DATA "/_apis/connectionData?api-version=7.1-preview.1"
 

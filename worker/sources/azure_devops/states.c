@@ -143,7 +143,7 @@ static bool read_process(struct walk *walk,
     struct buf url CLEANUP(buf_release);
     struct error fault = ERROR_INIT;
     buf_init(&url, ADO_URL_BYTES_MAX);
-    buf_add_c(&url, "/_apis/work/processes/");
+    buf_add_c(&url, ADO_WORK "/processes/");
     ado_add_segment(&url, state->process.id);
     buf_add_c(&url, "/workitemtypes?$expand=states&" ADO_VERSION);
     const struct json *list = NULL;

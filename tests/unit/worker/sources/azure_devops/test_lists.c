@@ -28,7 +28,7 @@ load(struct organisation *org, const char *task, const struct fake_reply *replie
     }
 #define PROCESSES                                                                                  \
     {                                                                                              \
-        "GET /_apis/work/processes?$expand=projects&api-version=7.1", 0, NULL,                     \
+        "GET " ADO_WORK "/processes?$expand=projects&api-version=7.1", 0, NULL,                    \
             "{\"count\":2,\"value\":[{\"typeId\":\"t-1\",\"name\":\"Agile\",\"projects\":["        \
             "{\"id\":\"p-1\"},{\"id\":\"p-2\"}]},{\"typeId\":\"t-2\",\"name\":\"Unused\"}]}"       \
     }
@@ -57,7 +57,7 @@ static void a_project_whose_process_is_not_listed_is_asked_for_it(void **state)
     static const struct fake_reply REPLIES[] = {
         WHO,
         PROJECTS,
-        {"GET /_apis/work/processes?", 403, NULL, "{\"message\":\"no right\"}"},
+        {"GET " ADO_WORK "/processes?", 403, NULL, "{\"message\":\"no right\"}"},
         {"GET /_apis/projects/p-1?includeCapabilities=true", 0, NULL,
          "{\"id\":\"p-1\",\"capabilities\":{\"processTemplate\":{\"templateName\":\"Basic\","
          "\"templateTypeId\":\"t-9\"}}}"},
@@ -153,7 +153,7 @@ static void given_projects_are_asked_for_one_by_one(void **state)
 
 #define TYPES_OF_T1                                                                                \
     {                                                                                              \
-        "GET /_apis/work/processes/t-1/workitemtypes?$expand=states&api-version=7.1", 0, NULL,     \
+        "GET " ADO_WORK "/processes/t-1/workitemtypes?$expand=states&api-version=7.1", 0, NULL,    \
             "{\"count\":1,\"value\":[{\"name\":\"Bug\",\"referenceName\":\"M.Bug\",\"states\":["   \
             "{\"name\":\"New\",\"stateCategory\":\"Proposed\"},"                                   \
             "{\"name\":\"\\u65b0\\u5efa\",\"stateCategory\":\"InProgress\",\"hidden\":true}]}]}"   \
@@ -165,7 +165,7 @@ static void states_come_with_one_request_a_process(void **state)
         WHO,
         PROCESSES,
         TYPES_OF_T1,
-        {"GET /_apis/work/processes/t-2/workitemtypes", 404, NULL, "{\"message\":\"none\"}"},
+        {"GET " ADO_WORK "/processes/t-2/workitemtypes", 404, NULL, "{\"message\":\"none\"}"},
     };
 
     struct organisation org;
@@ -175,7 +175,7 @@ static void states_come_with_one_request_a_process(void **state)
     assert_int_equal(org.n_rows, 2);
     assert_row(&org, "t-1|Agile|Bug|M.Bug|New|Proposed|no");
     assert_row(&org, "t-1|Agile|Bug|M.Bug|\xe6\x96\xb0\xe5\xbb\xba|InProgress|yes");
-    assert_int_equal(fake_azure_count(&org.azure, "GET /_apis/work/processes/t-1/"), 1);
+    assert_int_equal(fake_azure_count(&org.azure, "GET " ADO_WORK "/processes/t-1/"), 1);
     organisation_release(&org);
 }
 
@@ -184,7 +184,7 @@ static void states_come_type_by_type_where_processes_are_closed(void **state)
     static const struct fake_reply REPLIES[] = {
         WHO,
         PROJECTS,
-        {"GET /_apis/work/processes?", 404, NULL, "{\"message\":\"none\"}"},
+        {"GET " ADO_WORK "/processes?", 404, NULL, "{\"message\":\"none\"}"},
         {"GET /_apis/projects/p-", 0, NULL,
          "{\"id\":\"p\",\"capabilities\":{\"processTemplate\":{\"templateName\":\"Scrum\","
          "\"templateTypeId\":\"t-5\"}}}"},
@@ -383,7 +383,7 @@ static void answer_without_a_list_once(struct fake_azure *azure, size_t index)
         {"GET /_apis/projects?", 0, NULL, "{}"},
     };
     static const struct fake_reply WHOLE[] = {
-        {"GET /_apis/work/processes?", 0, NULL, "{\"count\":0,\"value\":[]}"},
+        {"GET " ADO_WORK "/processes?", 0, NULL, "{\"count\":0,\"value\":[]}"},
         {"GET /_apis/projects?", 0, NULL,
          "{\"count\":1,\"value\":[{\"id\":\"p-1\",\"name\":\"A\"}]}"},
         {"GET /_apis/projects/p-1?", 404, NULL, "{\"message\":\"TF200016\"}"},
