@@ -169,8 +169,8 @@ static void describe_server(struct db *db)
                    port == NULL || port[0] == '\0' ? "5432" : port, user == NULL ? "" : user);
 }
 
-/* Without compiling: our statements name many columns, and compiling them takes longer (0.3 s for
- * the latest revisions of a few hundred work items) than it could ever save. */
+/* Without compiling: staging tables have no statistics, so statements on them look costly, and
+ * compiling each of their many columns takes longer than it saves. */
 static bool set_session(struct db *db, const struct db_settings *settings, struct error *err)
 {
     char sql[512];

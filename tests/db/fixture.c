@@ -163,6 +163,19 @@ void load_two(struct fixture *fixture)
     expect(fixture, "i2 u0 =0 d0 x0 r0");
 }
 
+void load_two_of_older_catalog(struct fixture *fixture)
+{
+    static struct task_def smaller; /* the staging refers to it until the next one is begun */
+    smaller = support_things;
+    smaller.n_columns = 6;
+    smaller.revision_column = -1;
+    fixture->task = &smaller;
+    begin_load(fixture, "s");
+    STAGE(fixture, "a", "one", "u1", "w", "7", MAY_1, "b", "two", "u1", "w", "7", MAY_1);
+    merge(fixture, MERGE_DELETE_MISSING);
+    fixture->task = &support_things;
+}
+
 void collect(void *arg, struct str key)
 {
     struct buf *keys = arg;

@@ -41,6 +41,9 @@ void merge(struct fixture *fixture, enum merge_deletes deletes);
 void expect(const struct fixture *fixture, const char *counters);
 void expect_titles(struct fixture *fixture, const char *titles);
 void load_two(struct fixture *fixture);
+
+/* The same as of MAY_1, by a catalog that did not know the last column yet. */
+void load_two_of_older_catalog(struct fixture *fixture);
 void collect(void *arg, struct str key);
 
 #define STAGE(fixture, ...)                                                                        \

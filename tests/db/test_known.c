@@ -158,14 +158,7 @@ static void a_row_that_lost_its_hash_is_staged_whole(void **state)
 static void rows_of_an_older_catalog_are_staged_whole(void **state)
 {
     struct fixture *fixture = *state;
-    struct task_def smaller = support_things;
-    smaller.n_columns = 6;
-    smaller.revision_column = -1;
-    fixture->task = &smaller;
-    begin_load(fixture, "s");
-    STAGE(fixture, "a", "one", "u1", "w", "7", MAY_1, "b", "two", "u1", "w", "7", MAY_1);
-    merge(fixture, MERGE_DELETE_MISSING);
-    fixture->task = &support_things;
+    load_two_of_older_catalog(fixture);
     for (int round = 0; round < 2; round++) {
         begin_load(fixture, "s");
         int64_t n_known =

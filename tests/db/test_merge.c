@@ -205,14 +205,7 @@ static void a_row_edited_by_hand_is_repaired_by_the_next_full_load(void **state)
 static void a_grown_catalog_restamps_without_counting_updates(void **state)
 {
     struct fixture *fixture = *state;
-    struct task_def smaller = support_things;
-    smaller.n_columns = 6;
-    smaller.revision_column = -1;
-    fixture->task = &smaller;
-    begin_load(fixture, "s");
-    STAGE(fixture, "a", "one", "u1", "w", "7", MAY_1, "b", "two", "u1", "w", "7", MAY_1);
-    merge(fixture, MERGE_DELETE_MISSING);
-    fixture->task = &support_things;
+    load_two_of_older_catalog(fixture);
     begin_load(fixture, "s");
     STAGE(fixture, THING("a", "one", MAY_1, NULL), THING("b", "two", MAY_1, "3"));
     merge(fixture, MERGE_DELETE_MISSING);
