@@ -181,6 +181,9 @@ DECLARE
   v_n      bigint;
   v_create text;
   v_later  text[] := core.drop_indexes();
+  -- Where no event can be there already, none needs to be looked for.
+  v_known  boolean := EXISTS (SELECT FROM core.ticket_event e
+                               WHERE e.ticket_id >= p_source || ':' AND e.ticket_id < p_source || ';');
 BEGIN
   EXECUTE format('INSERT INTO core.ticket (%s) SELECT %s FROM core.%s v WHERE v.source = %L',
                  core.ticket_columns('%I'), core.ticket_columns('v.%I'), core.view_of_all(p_source_type), p_source);
@@ -196,9 +199,9 @@ BEGIN
     SELECT md5(v.ticket_id || '|TicketCreatedV1')::uuid, v.ticket_id, 'TicketCreatedV1',
            coalesce(v.created_at, v.updated_at, now()), $1, $2,
            jsonb_build_object('number', v.number, 'kind', v.kind, 'title', v.title)
-      FROM core.%I v WHERE v.source = %L
-    ON CONFLICT DO NOTHING
-    $q$, p_source_type || '_created', p_source) USING p_execution, p_trace;
+      FROM core.%I v WHERE v.source = %L %s
+    $q$, p_source_type || '_created', p_source, CASE WHEN v_known THEN 'ON CONFLICT DO NOTHING' END)
+    USING p_execution, p_trace;
 END
 $$;
 
