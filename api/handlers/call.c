@@ -1,7 +1,11 @@
 #include "api/handlers/call.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "api/handlers/narrow.h"
+#include "api/handlers/page.h"
 #include "api/handlers/queries.h"
 #include "common/base/log.h"
 #include "common/io/db_prepared.h"
@@ -17,17 +21,28 @@ void call_fail(struct call *call, const struct error *err)
              LOG_TEXT("sqlstate", err->sqlstate));
 }
 
-static struct db_result *
-ask(struct call *call, const char *query, bool prepared, const char *const *params, size_t n_params)
+/* Of the many forms of a narrowed statement a connection keeps those with few parameters: some
+ * hundred, of up to 100 KB each. */
+#define KEPT_PARAMS_MAX 4
+
+struct question {
+    const char *name; /* to keep it prepared under; NULL = not to be kept */
+    const char *sql;
+    const char *const *params;
+    size_t n_params;
+};
+
+static struct db_result *ask(struct call *call, const struct question *question)
 {
     for (int attempt = 0;; attempt++) {
         struct error err = ERROR_INIT;
         struct db *db = pool_read(call->worker, &err);
         struct db_result *result = NULL;
-        if (db != NULL && prepared) {
-            result = db_query_prepared(db, query, query_text(query), params, n_params, &err);
+        if (db != NULL && question->name != NULL) {
+            result = db_query_prepared(db, question->name, question->sql, question->params,
+                                       question->n_params, &err);
         } else if (db != NULL) {
-            result = db_query(db, query_text(query), params, n_params, &err);
+            result = db_query(db, question->sql, question->params, question->n_params, &err);
         }
         if (result != NULL) {
             return result;
@@ -43,7 +58,7 @@ ask(struct call *call, const char *query, bool prepared, const char *const *para
 struct db_result *
 call_query(struct call *call, const char *query, const char *const *params, size_t n_params)
 {
-    return ask(call, query, false, params, n_params);
+    return ask(call, &(struct question){NULL, query_text(query), params, n_params});
 }
 
 struct db_result *call_query_prepared(struct call *call,
@@ -51,7 +66,24 @@ struct db_result *call_query_prepared(struct call *call,
                                       const char *const *params,
                                       size_t n_params)
 {
-    return ask(call, query, true, params, n_params);
+    return ask(call, &(struct question){query, query_text(query), params, n_params});
+}
+
+struct db_result *call_query_page(struct call *call,
+                                  const struct page *page,
+                                  const char *query,
+                                  bool is_plan_kept,
+                                  const char *const *params,
+                                  size_t n_params)
+{
+    struct narrowed narrowed CLEANUP(narrowed_release);
+    char name[64];
+    narrow(query_text(query), params, n_params, &narrowed);
+    (void)snprintf(name, sizeof(name), "%s %" PRIx32, query, narrowed.given);
+    bool is_usual =
+        __builtin_popcount(narrowed.given) <= KEPT_PARAMS_MAX + 1 && page->limit == PAGE_LIMIT;
+    return ask(call, &(struct question){is_plan_kept && is_usual ? name : NULL, narrowed.text.ptr,
+                                        narrowed.params, narrowed.n_params});
 }
 
 struct db *call_writer(struct call *call)

@@ -20,6 +20,8 @@
  * service is a listener with its route table; foz-api has two, the public one and the admin one.
  */
 
+struct page;
+
 struct service {
     const struct config *config;
     const struct route *routes;
@@ -68,6 +70,16 @@ struct db_result *call_query_prepared(struct call *call,
                                       const char *query,
                                       const char *const *params,
                                       size_t n_params);
+
+/* A page of a list by a statement that narrow.h cuts down to the parameters that are not NULL; the
+ * last is `page->rows`. `is_plan_kept`: what is asked has no say in how it is best found, so
+ * connections may keep the plan. */
+struct db_result *call_query_page(struct call *call,
+                                  const struct page *page,
+                                  const char *query,
+                                  bool is_plan_kept,
+                                  const char *const *params,
+                                  size_t n_params);
 
 /* The writing connection; NULL: the problem is set. */
 struct db *call_writer(struct call *call);

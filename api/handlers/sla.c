@@ -53,9 +53,9 @@ void breaches_answer(struct call *call)
         return;
     }
     struct db_result *rows CLEANUP(db_result_freep) =
-        call_query(call, "api_breaches.sql",
-                   DB_PARAMS(filter_array(call, "source"), filter_array(call, "severity"),
-                             span.from, span.to, page.after[0], page.after[1], page.rows));
+        call_query_page(call, &page, "api_breaches.sql", true,
+                        DB_PARAMS(filter_array(call, "source"), filter_array(call, "severity"),
+                                  span.from, span.to, page.after[0], page.after[1], page.rows));
     if (rows == NULL) {
         return;
     }

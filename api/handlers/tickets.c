@@ -64,6 +64,13 @@ const struct param_spec tickets_params[N_TICKETS_PARAMS] = {
     PAGE_PARAMS,
 };
 
+/* Are there few of what is asked, and an index that knows where? */
+static bool is_selective(const struct params *params)
+{
+    return params_text(params, "assignee") != NULL || params_text(params, "opened_from") != NULL ||
+           params_text(params, "opened_to") != NULL || params_text(params, "q") != NULL;
+}
+
 void tickets_answer(struct call *call)
 {
     const struct params *params = &call->params;
@@ -72,16 +79,19 @@ void tickets_answer(struct call *call)
         !page_init(&page, call, order, ARRAY_SIZE(order))) {
         return;
     }
-    struct db_result *rows CLEANUP(db_result_freep) =
-        call_query(call, "api_tickets.sql",
-                   DB_PARAMS(filter_array(call, "source"), filter_array(call, "kind"),
-                             filter_array(call, "status"), filter_array(call, "priority"),
-                             filter_array(call, "queue"), filter_array(call, "category"),
-                             filter_array_lower(call, "assignee"), filter_array(call, "team"),
-                             params_text(params, "opened_from"), params_text(params, "opened_to"),
-                             params_text(params, "updated_since"), params_text(params, "q"),
-                             params_bool(params, "include_deleted") ? "true" : "false",
-                             page.after[0], page.after[1], page.rows));
+    const char *updated_at = page.after[0];
+    const char *ticket_id = page.after[1];
+    struct db_result *rows CLEANUP(db_result_freep) = call_query_page(
+        call, &page, "api_tickets.sql", !is_selective(params),
+        DB_PARAMS(filter_array(call, "source"), filter_array(call, "kind"),
+                  filter_array(call, "status"), filter_array(call, "priority"),
+                  filter_array(call, "queue"), filter_array(call, "category"),
+                  filter_array_lower(call, "assignee"), filter_array(call, "team"),
+                  params_text(params, "opened_from"), params_text(params, "opened_to"),
+                  params_text(params, "updated_since"), params_text(params, "q"),
+                  params_bool(params, "include_deleted") ? NULL : "true", updated_at,
+                  updated_at != NULL ? ticket_id : NULL, updated_at == NULL ? ticket_id : NULL,
+                  page.rows));
     if (rows == NULL) {
         return;
     }
