@@ -116,7 +116,7 @@ class Sources(CoreCase):
     def test_a_rebuild_arrives_where_any_history_of_publishes_did(self):
         for seed in range(3):
             with self.subTest(seed=seed):
-                self.url = self.cluster.createdb(template="migrated")
+                self.url = query.copy_database(self.cluster, "migrated")
                 self.write_config(self.url)
                 self.random_history(random.Random(seed))
                 self.check_rebuild()

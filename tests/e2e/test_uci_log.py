@@ -22,6 +22,7 @@ COPIED = ("number", "active", "reassignment_count", "reopen_count", "sys_mod_cou
 HARD_FROM, HARD_TO = datetime(2016, 3, 24, 18, 40), datetime(2016, 3, 24, 19, 2)
 
 
+@functools.lru_cache(maxsize=None)
 def identity(kind, value):
     return hashlib.md5(f"{kind}:{value}".encode()).hexdigest()
 
@@ -51,18 +52,25 @@ class Replay:
         self.end = self.events[-1][0]
         resolved = {row["number"] for _, _, row in self.events if row["incident_state"] == "Resolved"}
         self.never_resolved = {row["number"] for _, _, row in self.events} - resolved
+        self.made = {}  # rows as served, by what they are made of
 
     def at(self, moment):
         """Rows as the table API of the source would serve them."""
         last, final = {}, {}
-        for stamp, _, row in self.events:
+        for stamp, index, row in self.events:
             if stamp > moment:
                 break
             number = row["number"]
-            last[number] = stamp, row
+            last[number] = stamp, index, row
             if row["incident_state"] in ("Resolved", "Closed"):
                 final.setdefault(number, {}).update(self._final(stamp, row))
-        return [self._served(stamp, row, final.get(number, {})) for number, (stamp, row) in last.items()]
+        return [self._known(stamp, index, row, final.get(number, {})) for number, (stamp, index, row) in last.items()]
+
+    def _known(self, stamp, index, row, final):
+        parts = index, *final.items()
+        if parts not in self.made:
+            self.made[parts] = self._served(stamp, row, final)
+        return self.made[parts]
 
     def _final(self, stamp, row):
         """The columns that the log holds in their last form everywhere come with their states, and stay."""

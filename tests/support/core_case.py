@@ -122,7 +122,7 @@ class CoreCase(unittest.TestCase):
         return done.stdout + done.stderr
 
     def setUp(self):
-        self.url = self.cluster.createdb(template="migrated")
+        self.url = query.copy_database(self.cluster, "migrated")
         self.write_config(self.url)
         self.execution = 0
 

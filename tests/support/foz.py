@@ -318,39 +318,57 @@ class Database:
         return [row[0] for row in found]
 
 
+_agreed = set()  # (columns, landed row as text, source row) that were compared and found to be the same
+
+
+def _differences_of_row(wanted, landed, kinds):
+    """(column, landed, wanted) of each difference."""
+    found = []
+    for name, kind in kinds:
+        field = name[3:] if name.startswith("sn_") and name not in wanted else name
+        raw, have = wanted.get(field), landed[name]
+        if raw == have and raw != "":
+            continue  # most values need no conversion
+        try:
+            want = typed(raw, kind)
+        except (ValueError, InvalidOperation):
+            want = f"unreadable {raw!r}"
+        have = landed_value(have, kind)
+        if want != have:
+            found.append((name, have, want))
+    return found
+
+
 def differences(database, task, truth, source="snow", key="sys_id", schema="servicenow"):
     """Compares a landed table with the source's rows; returns the differences as lines of text."""
-    kinds = database.columns(schema, task)
-    names = [name for name in kinds if name != "source" and not name.startswith(("etl_", "dv_"))]
-    picked = ", ".join(f"extract(epoch FROM {name})::bigint AS {name}" if kinds[name] == "interval" else postgres.quote_ident(name)
-                       for name in names)
+    kinds = tuple((name, kind) for name, kind in database.columns(schema, task).items()
+                  if name != "source" and not name.startswith(("etl_", "dv_")))
+    picked = ", ".join(f"extract(epoch FROM {name})::bigint AS {name}" if kind == "interval" else postgres.quote_ident(name)
+                       for name, kind in kinds)
     landed = {}
     found = []
-    for row in database.dicts(f"SELECT {picked} FROM {schema}.{postgres.quote_ident(task)} WHERE source = '{source}'"):
-        if row[key] in landed:
-            found.append(f"{task} {row[key]}: landed twice")
-        landed[row[key]] = row
-    wanted = {row[key]: row for row in truth}
+    for identity, text in database.rows(f"SELECT {key}, row_to_json(q) FROM (SELECT {picked} FROM"
+                                        f" {schema}.{postgres.quote_ident(task)} WHERE source = '{source}') q"):
+        if identity in landed:
+            found.append(f"{task} {identity}: landed twice")
+        landed[identity] = text
+    wanted = {str(row[key]): row for row in truth}
     found += [f"{task} {missing}: is missing" for missing in sorted(wanted.keys() - landed.keys())]
     found += [f"{task} {extra}: is not in the source" for extra in sorted(landed.keys() - wanted.keys())]
     for identity in sorted(wanted.keys() & landed.keys()):
-        for name in names:
-            field = name[3:] if name.startswith("sn_") and name not in wanted[identity] else name
-            raw = wanted[identity].get(field)
-            have = landed[identity][name]
-            if raw == have and raw != "":
-                continue  # most values need no conversion
-            try:
-                want = typed(raw, kinds[name])
-            except (ValueError, InvalidOperation):
-                want = f"unreadable {raw!r}"
-            have = landed_value(have, kinds[name])
-            if want != have:
-                found.append(f"{task} {identity}.{name}: landed {have!r}, the source says {want!r}")
+        row = wanted[identity]
+        comparison = (kinds, landed[identity], tuple(map(str, row.items())))
+        if comparison in _agreed:
+            continue
+        wrong = _differences_of_row(row, json.loads(landed[identity], parse_float=Decimal), kinds)
+        if not wrong:
+            _agreed.add(comparison)
+        found += [f"{task} {identity}.{name}: landed {have!r}, the source says {want!r}" for name, have, want in wrong]
     return found
 
 
 _clusters = {}  # durable or not -> the process's cluster
+_migrated = set()  # those with the database that others are copied from
 
 
 def shared_cluster(fsync):
@@ -432,12 +450,13 @@ class FozTest(unittest.TestCase):
 
     def _make_database(self):
         """A copy of a migrated template, which costs milliseconds."""
-        if not self.cluster.has_database("migrated"):
+        if self.cluster not in _migrated:
             self.cluster.createdb("migrated")
             self.database = Database(self.cluster, "migrated")
             self.reset_config()
             self.worker("migrate", expect=COMPLETE)
-        url = self.cluster.createdb(template="migrated")
+            _migrated.add(self.cluster)
+        url = query.copy_database(self.cluster, "migrated")
         return Database(self.cluster, urllib.parse.urlsplit(url).path.lstrip("/"))
 
     def reset_config(self, **overrides):

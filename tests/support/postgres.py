@@ -223,11 +223,14 @@ class Cluster:
         """Runs SQL, stops at the first error, returns what psql prints (unaligned, no headers)."""
         return psql(self.url(database), sql, variables)
 
-    def createdb(self, name=None, template=None) -> str:
-        """Creates a database (from a template: cheap) and returns its URL."""
-        name = name or "db%d_%d" % (os.getpid(), next(self.numbers))
-        self.psql("CREATE DATABASE %s%s" % (quote_ident(name), " TEMPLATE " + quote_ident(template) if template else ""))
+    def createdb(self, name=None) -> str:
+        """Creates a database and returns its URL."""
+        name = name or self.free_name()
+        self.psql("CREATE DATABASE %s" % quote_ident(name))
         return self.url(name)
+
+    def free_name(self) -> str:
+        return "db%d_%d" % (os.getpid(), next(self.numbers))
 
     def dropdb(self, name: str) -> None:
         self.psql("DROP DATABASE IF EXISTS %s WITH (FORCE)" % quote_ident(name))

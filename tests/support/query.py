@@ -9,7 +9,7 @@ import json
 import psycopg2
 import psycopg2.extensions
 
-from postgres import PostgresError
+from postgres import PostgresError, quote_ident
 
 KEPT = 4  # connections; a test uses one database, or a few
 ENDED = (None, "57P01", "57P02")  # no answer at all, or ended by an administrator or a crash
@@ -87,3 +87,10 @@ def one(url, sql):
 def dicts(url, sql, **options):
     """Rows as dictionaries with JSON's types; `options` are json.loads's."""
     return [json.loads(row[0], **options) for row in rows(url, f"SELECT row_to_json(q) FROM ({sql}) q")]
+
+
+def copy_database(cluster, template):
+    """A new database like `template`, in which nobody works; returns its URL."""
+    name = cluster.free_name()
+    rows(cluster.url("postgres"), f"CREATE DATABASE {quote_ident(name)} TEMPLATE {quote_ident(template)}")
+    return cluster.url(name)
