@@ -36,8 +36,9 @@ struct json *ado_projects_page(struct http_client *http,
         return NULL;
     }
     size_t n = json_size(list);
-    bool has_token = answer.next[0] != '\0';
-    if (strlen(answer.next) >= sizeof(page->token) ||
+    size_t token_len = strlen(answer.next);
+    bool has_token = token_len > 0;
+    if (token_len >= sizeof(page->token) ||
         (has_token && (n == 0 || strcmp(answer.next, page->token) == 0))) {
         json_free(root);
         (void)error_set(err, ERROR_DATA,
@@ -46,7 +47,7 @@ struct json *ado_projects_page(struct http_client *http,
                         answer.next);
         return NULL;
     }
-    (void)snprintf(page->token, sizeof(page->token), "%s", answer.next);
+    memcpy(page->token, answer.next, token_len + 1);
     page->fetched += (int64_t)n;
     page->is_last = !has_token && n < TOP;
     *ret_list = list;
