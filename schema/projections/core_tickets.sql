@@ -153,23 +153,40 @@ CREATE OR REPLACE FUNCTION core.is_new(p_source text) RETURNS boolean LANGUAGE s
      WHERE e.ticket_id >= p_source || ':' AND e.ticket_id < p_source || ';' AND e.type = 'TicketDeletedV1')
 $$;
 
--- Takes the secondary indexes away where nobody misses them yet: building them from the finished
--- table costs a fraction of keeping them through a million inserts. Returns how to make them again.
-CREATE OR REPLACE FUNCTION core.drop_indexes() RETURNS text[] LANGUAGE plpgsql AS $$
+DROP FUNCTION IF EXISTS core.drop_indexes();
+
+-- Takes the indexes away where nobody misses them yet: building them from the finished table costs a
+-- fraction of keeping them through a million inserts. Returns how to make them again.
+CREATE OR REPLACE FUNCTION core.drop_indexes(p_table regclass) RETURNS text[] LANGUAGE plpgsql AS $$
 DECLARE
+  v_empty  boolean;
   v_index  record;
   v_create text[] := '{}';
 BEGIN
-  IF EXISTS (SELECT FROM core.ticket)
-     OR NOT (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'core.ticket'::regclass) THEN
+  EXECUTE format('SELECT NOT EXISTS (SELECT FROM %s)', p_table) INTO v_empty;
+  IF NOT v_empty OR NOT (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = p_table) THEN
     RETURN v_create;
   END IF;
-  FOR v_index IN SELECT i.indexrelid::regclass AS name, pg_get_indexdef(i.indexrelid) AS definition
-                   FROM pg_index i WHERE i.indrelid = 'core.ticket'::regclass AND NOT i.indisunique LOOP
-    EXECUTE 'DROP INDEX ' || v_index.name;
-    v_create := v_create || v_index.definition;
+  FOR v_index IN SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', p_table, c.conname) AS gone,
+                        format('ALTER TABLE %s ADD CONSTRAINT %I %s', p_table, c.conname, pg_get_constraintdef(c.oid)) AS again
+                   FROM pg_constraint c WHERE c.conrelid = p_table AND c.contype = 'p'
+                  UNION ALL
+                 SELECT format('DROP INDEX %s', i.indexrelid::regclass), pg_get_indexdef(i.indexrelid)
+                   FROM pg_index i WHERE i.indrelid = p_table AND NOT i.indisunique LOOP
+    EXECUTE v_index.gone;
+    v_create := v_create || v_index.again;
   END LOOP;
   RETURN v_create;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION core.create_indexes(p_create text[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  v_create text;
+BEGIN
+  FOREACH v_create IN ARRAY p_create LOOP
+    EXECUTE v_create;
+  END LOOP;
 END
 $$;
 
@@ -178,22 +195,20 @@ CREATE OR REPLACE FUNCTION core.fill_tickets(
   p_source text, p_source_type text, p_execution bigint, p_trace text) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
-  v_n      bigint;
-  v_create text;
-  v_later  text[] := core.drop_indexes();
+  v_n     bigint;
+  v_later text[] := core.drop_indexes('core.ticket');
   -- Where no event can be there already, none needs to be looked for.
-  v_known  boolean := EXISTS (SELECT FROM core.ticket_event e
-                               WHERE e.ticket_id >= p_source || ':' AND e.ticket_id < p_source || ';');
+  v_known boolean := EXISTS (SELECT FROM core.ticket_event e
+                              WHERE e.ticket_id >= p_source || ':' AND e.ticket_id < p_source || ';');
 BEGIN
   EXECUTE format('INSERT INTO core.ticket (%s) SELECT %s FROM core.%s v WHERE v.source = %L',
                  core.ticket_columns('%I'), core.ticket_columns('v.%I'), core.view_of_all(p_source_type), p_source);
   GET DIAGNOSTICS v_n = ROW_COUNT;
-  FOREACH v_create IN ARRAY v_later LOOP
-    EXECUTE v_create;
-  END LOOP;
+  PERFORM core.create_indexes(v_later);
   IF v_n > 10000 THEN
     PERFORM core.analyze_tickets();
   END IF;
+  v_later := core.drop_indexes('core.ticket_event');
   EXECUTE format($q$
     INSERT INTO core.ticket_event (event_id, ticket_id, type, occurred_at, execution_id, trace_id, payload)
     SELECT md5(v.ticket_id || '|TicketCreatedV1')::uuid, v.ticket_id, 'TicketCreatedV1',
@@ -202,6 +217,7 @@ BEGIN
       FROM core.%I v WHERE v.source = %L %s
     $q$, p_source_type || '_created', p_source, CASE WHEN v_known THEN 'ON CONFLICT DO NOTHING' END)
     USING p_execution, p_trace;
+  PERFORM core.create_indexes(v_later);
 END
 $$;
 
