@@ -157,7 +157,9 @@ DROP FUNCTION IF EXISTS core.drop_indexes();
 
 -- Takes the indexes away where nobody misses them yet: building them from the finished table costs a
 -- fraction of keeping them through a million inserts. Returns how to make them again.
-CREATE OR REPLACE FUNCTION core.drop_indexes(p_table regclass) RETURNS text[] LANGUAGE plpgsql AS $$
+-- Where others hold the table, they stay.
+CREATE OR REPLACE FUNCTION core.drop_indexes(p_table regclass) RETURNS text[]
+LANGUAGE plpgsql SET lock_timeout TO '2s' AS $$
 DECLARE
   v_empty  boolean;
   v_index  record;
@@ -167,9 +169,16 @@ BEGIN
   IF NOT v_empty OR NOT (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = p_table) THEN
     RETURN v_create;
   END IF;
+  BEGIN
+    EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', p_table);
+  EXCEPTION WHEN lock_not_available THEN
+    RETURN v_create;
+  END;
   FOR v_index IN SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', p_table, c.conname) AS gone,
                         format('ALTER TABLE %s ADD CONSTRAINT %I %s', p_table, c.conname, pg_get_constraintdef(c.oid)) AS again
                    FROM pg_constraint c WHERE c.conrelid = p_table AND c.contype = 'p'
+                    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.refclassid = 'pg_constraint'::regclass
+                                                              AND d.refobjid = c.oid AND d.deptype = 'n')
                   UNION ALL
                  SELECT format('DROP INDEX %s', i.indexrelid::regclass), pg_get_indexdef(i.indexrelid)
                    FROM pg_index i WHERE i.indrelid = p_table AND NOT i.indisunique LOOP

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import unittest
 
+import psycopg2
+
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import postgres  # noqa: E402
 import query  # noqa: E402
@@ -77,6 +79,34 @@ class Sources(CoreCase):
         self.assertEqual("incident", self.one("SELECT task FROM core.owed WHERE source = 'snow'"))
         self.assertEqual("t", self.settle("snow"))
         self.assertEqual("0", self.one("SELECT count(*) FROM core.owed"))
+        self.check_rebuild()
+
+    INDEXES = """SELECT string_agg(pg_get_indexdef(indexrelid), '|' ORDER BY indexrelid::regclass::text) FROM pg_index
+                  WHERE indrelid IN ('core.ticket'::regclass, 'core.ticket_event'::regclass)"""
+    KEYS = """SELECT string_agg(conname || conindid, ',' ORDER BY conname) FROM pg_constraint WHERE contype = 'p'
+               AND conrelid IN ('core.ticket'::regclass, 'core.ticket_event'::regclass)"""
+
+    def test_an_empty_core_is_filled_without_indexes_and_gets_them_back(self):
+        indexes, keys = self.one(self.INDEXES), self.one(self.KEYS)
+        self.publish("snow", "incident", self.incident("i1"), self.incident("i2"))
+        self.assertEqual(indexes, self.one(self.INDEXES))
+        self.assertNotEqual(keys, self.one(self.KEYS))
+        keys = self.one(self.KEYS)
+        self.publish("desk", "ticket", self.glpi_ticket(1))
+        self.assertEqual(keys, self.one(self.KEYS), "a second source finds tickets there")
+        self.check_rebuild()
+
+    def test_readers_and_views_of_an_empty_core_do_not_stop_its_first_fill(self):
+        keys = self.one(self.KEYS)
+        query.script(self.url, "CREATE VIEW public.theirs AS SELECT t.*, count(*) AS n FROM core.ticket t GROUP BY t.ticket_id")
+        holder = psycopg2.connect(self.url)
+        try:
+            holder.cursor().execute("SELECT FROM core.ticket_event")
+            self.publish("snow", "incident", self.incident("i1"))
+        finally:
+            holder.close()
+        self.assertEqual(keys, self.one(self.KEYS))
+        self.assertEqual(["TicketCreatedV1"], self.kinds("snow:i1"))
         self.check_rebuild()
 
     # -- time

@@ -421,6 +421,22 @@ static void a_big_first_load_gets_its_indexes_back(void **state)
     expect(fixture, "i51000 u0 =0 d0 x0 r0");
 }
 
+static void a_big_first_load_leaves_a_primary_key_that_a_view_rests_on(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *key = "SELECT conindid::bigint FROM pg_constraint WHERE contype = 'p' AND "
+                      "conrelid = '\"Odd type\".things'::regclass";
+    support_run(fixture->db, "CREATE VIEW public.theirs AS SELECT t.*, count(*) AS how_many"
+                             " FROM \"Odd type\".things t GROUP BY t.source, t.id");
+    int64_t old_key = support_number(fixture->db, key);
+    begin_load(fixture, "s");
+    stage_many(fixture, 0, 51000, "x");
+    stage_many(fixture, 50990, 10, "x");
+    merge(fixture, MERGE_DELETE_MISSING);
+    expect(fixture, "i51000 u0 =0 d0 x10 r0");
+    assert_true(support_number(fixture->db, key) == old_key);
+}
+
 static void a_reader_of_the_table_does_not_stop_a_big_first_load(void **state)
 {
     struct fixture *fixture = *state;
@@ -499,6 +515,7 @@ int main(void)
         TEST(a_dead_letter_of_a_vanished_record_is_resolved_by_a_full_walk_only),
         TEST(keys_of_several_columns_work_throughout),
         TEST(a_big_first_load_gets_its_indexes_back),
+        TEST(a_big_first_load_leaves_a_primary_key_that_a_view_rests_on),
         TEST(a_reader_of_the_table_does_not_stop_a_big_first_load),
         TEST(a_merge_outside_a_transaction_or_without_its_window_is_a_bug),
         TEST(a_trigger_that_swallows_rows_is_found_out),

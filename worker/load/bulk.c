@@ -50,22 +50,33 @@ static bool may_drop(struct bulk *bulk, const char *table, bool *ret_may, struct
     return true;
 }
 
+/* The primary key stays where somebody's view or foreign key rests on it. */
+static const char find_indexes[] =
+    "SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', c.conrelid::regclass, c.conname),"
+    "       format('ALTER TABLE %s ADD CONSTRAINT %I %s', c.conrelid::regclass, c.conname,"
+    "              pg_get_constraintdef(c.oid))"
+    "  FROM pg_constraint c JOIN pg_index i ON i.indexrelid = c.conindid"
+    " WHERE c.conrelid = $1::regclass AND c.contype = 'p'"
+    "   AND NOT i.indisreplident AND NOT i.indisclustered"
+    "   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.refclassid = 'pg_constraint'::regclass"
+    "                      AND d.refobjid = c.oid AND d.deptype = 'n')"
+    " UNION ALL "
+    "SELECT format('DROP INDEX %s', i.indexrelid::regclass), pg_get_indexdef(i.indexrelid)"
+    "  FROM pg_index i"
+    " WHERE i.indrelid = $1::regclass AND NOT i.indisunique AND NOT i.indisexclusion"
+    "   AND i.indisvalid AND NOT i.indisreplident AND NOT i.indisclustered";
+
 static bool drop_indexes(struct bulk *bulk, const char *table, struct error *err)
 {
     struct db_result *found CLEANUP(db_result_freep) =
-        db_query(bulk->db,
-                 "SELECT i.indexrelid::regclass, pg_get_indexdef(i.indexrelid) FROM pg_index i"
-                 " WHERE i.indrelid = $1::regclass AND NOT i.indisunique AND NOT i.indisexclusion"
-                 "   AND i.indisvalid AND NOT i.indisreplident AND NOT i.indisclustered"
-                 " ORDER BY i.indexrelid",
-                 DB_PARAMS(table), err);
+        db_query(bulk->db, find_indexes, DB_PARAMS(table), err);
     if (found == NULL) {
         return false;
     }
     struct buf sql CLEANUP(buf_release) = {0};
     buf_init(&sql, SQL_MAX);
     for (size_t row = 0; row < db_rows(found); row++) {
-        buf_addf(&sql, "DROP INDEX %s;", db_text(found, row, 0));
+        buf_addf(&sql, "%s;", db_text(found, row, 0));
         buf_addf(&bulk->recreate, "%s;", db_text(found, row, 1));
     }
     return sql.len == 0 || db_script(bulk->db, sql.ptr, err);

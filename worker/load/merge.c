@@ -225,13 +225,20 @@ static const char delta_of_everything[] =
     "CREATE TEMPORARY TABLE delta ON COMMIT DROP AS"
     " SELECT {s.key}, 'i'::\"char\" AS kind, NULL::tid AS etl_row{s.ticket} FROM {rows} s";
 
+static bool insert_and_index(struct merge *merge, struct bulk *bulk, struct error *err)
+{
+    return run(merge, insert_everything, &merge->result.inserted, err) && bulk_end(bulk, err);
+}
+
 /* Duplicates are rare and looking for them is not free: the primary key finds them. */
 static bool insert_hopefully(struct merge *merge, struct error *err)
 {
-    if (!db_script(merge->db, "SAVEPOINT merge_rows", err)) {
+    struct bulk bulk CLEANUP(bulk_release) = BULK_INIT;
+    if (!bulk_begin(&bulk, merge->db, merge->sql.task, err) ||
+        !db_script(merge->db, "SAVEPOINT merge_rows", err)) {
         return false;
     }
-    if (run(merge, insert_everything, &merge->result.inserted, err)) {
+    if (insert_and_index(merge, &bulk, err)) {
         return true;
     }
     if (strcmp(err->sqlstate, UNIQUE_VIOLATION) != 0) {
@@ -239,7 +246,7 @@ static bool insert_hopefully(struct merge *merge, struct error *err)
     }
     error_clear(err);
     return db_script(merge->db, "ROLLBACK TO SAVEPOINT merge_rows", err) &&
-           deduplicate(merge, err) && run(merge, insert_everything, &merge->result.inserted, err);
+           deduplicate(merge, err) && insert_and_index(merge, &bulk, err);
 }
 
 static bool merge_into_nothing(struct merge *merge, struct error *err)
@@ -249,9 +256,7 @@ static bool merge_into_nothing(struct merge *merge, struct error *err)
         return false;
     }
     if (is_big(merge)) {
-        struct bulk bulk CLEANUP(bulk_release) = BULK_INIT;
-        ok = bulk_begin(&bulk, merge->db, merge->sql.task, err) && insert_hopefully(merge, err) &&
-             bulk_end(&bulk, err);
+        ok = insert_hopefully(merge, err);
     } else {
         ok = deduplicate(merge, err) && run(merge, insert_everything, &merge->result.inserted, err);
     }
