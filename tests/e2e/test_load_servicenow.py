@@ -506,6 +506,29 @@ class Catalog(FozTest):
         self.assertEqual((row["n"], 0), (row["numbers"], row["texts"]))
         self.assertGreater(row["n"], 0)
 
+    def test_a_field_that_takes_the_place_of_another_with_the_same_values_is_filled(self):
+        for identity in [row["sys_id"] for row in self.sim.rows("incident")][::3]:
+            self.sim.change(control.update("incident", identity, impact="2", priority="2"))
+        own = {"impact": "priority", "priority": "impact"}
+        for field, other in own.items():
+            self.set_task("incident", fields=["number", field, "sys_updated_on", "opened_at"])
+            self.load("incidents", "--task", "incident", "--mode", "full")
+            self.assertEqual([], [line for line in differences(self.database, "incident", self.truth("incident")) if f".{field}:" in line])
+            self.assertIn(other, self.database.columns("servicenow", "incident"))
+        self.assertEqual(0, self.database.last_execution()["records_inserted"])
+
+    def test_a_column_that_was_dropped_by_hand_is_filled_again_by_a_full_load(self):
+        self.load("incidents", "--task", "incident")
+        n = int(self.database.one("SELECT count(*) FROM servicenow.incident WHERE close_notes IS NOT NULL"))
+        self.assertGreater(n, 0)
+        self.database.run("ALTER TABLE servicenow.incident DROP COLUMN close_notes")
+        self.worker("migrate", expect=COMPLETE)
+        self.load("incidents", "--task", "incident", "--mode", "full")
+        self.assert_copies("incident")
+        self.assertEqual(n, self.database.last_execution()["records_updated"])
+        self.load("incidents", "--task", "incident", "--mode", "full")
+        self.assertEqual(0, self.database.last_execution()["records_updated"])
+
     def test_a_filter_narrows_the_target_to_the_source_rows_it_names(self):
         self.load("incidents")
         self.set_task("incident", filter="active=true")

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "worker/load/form.h"
 #include "worker/load/landed.h"
 
 #define SQL_MAX ((size_t)512 * 1024)
@@ -27,12 +28,34 @@ static void add_keys(struct buf *sql, const struct task_def *task)
     }
 }
 
-/* Two rows of the same content have the same hash: it never meets the encoder's, only its own. */
-static void add_insert(struct buf *sql, const struct staging *staging)
+/* Two rows of the same content and form have the same hash: it never meets the encoder's, only its
+ * own. */
+static bool add_hash(
+    struct buf *sql, struct db *db, const struct task_def *task, const char *row, struct error *err)
+{
+    struct hash128 form;
+    if (!form_read(db, task, &form, err)) {
+        return false;
+    }
+    buf_add_c(sql, "md5('");
+    for (size_t i = 0; i < sizeof(form.bytes); i++) {
+        buf_addf(sql, "%02x", form.bytes[i]);
+    }
+    buf_addf(sql, "' || %s::text)::uuid, ", row);
+    return true;
+}
+
+static bool
+add_insert(struct buf *sql, struct db *db, const struct staging *staging, struct error *err)
 {
     buf_addf(sql, "INSERT INTO %s (etl_hash, ", staging->rows);
     add_columns(sql, staging->task);
-    buf_add_c(sql, ") SELECT md5(origin::text)::uuid, origin.* FROM (SELECT DISTINCT ON (");
+    buf_add_c(sql, ") SELECT ");
+    if (!add_hash(sql, db, staging->task, "origin", err)) {
+        return false;
+    }
+    buf_add_c(sql, "origin.* FROM (SELECT DISTINCT ON (");
+    return true;
 }
 
 static void
@@ -97,7 +120,9 @@ bool derive_latest(struct db *db,
     const char *source = derivation->source;
     struct buf sql CLEANUP(buf_release) = {0};
     buf_init(&sql, SQL_MAX);
-    add_insert(&sql, derivation->staging);
+    if (!add_insert(&sql, db, derivation->staging, err)) {
+        return false;
+    }
     add_keys(&sql, task);
     buf_add_c(&sql, ") ");
     add_columns(&sql, task);
@@ -185,7 +210,10 @@ bool derive_people(struct db *db,
     buf_init(&sql, SQL_MAX);
     buf_addf(&sql, "INSERT INTO %s (etl_hash, etl_absent", staging->rows);
     add_quoted(&sql, ", ", key);
-    buf_add_c(&sql, ", unique_name, display_name) SELECT md5(person::text)::uuid, ");
+    buf_add_c(&sql, ", unique_name, display_name) SELECT ");
+    if (!add_hash(&sql, db, task, "person", err)) {
+        return false;
+    }
     add_absent(&sql, task, key);
     buf_add_c(&sql,
               ", person.* FROM (SELECT DISTINCT ON (id) id, unique_name, display_name FROM (");

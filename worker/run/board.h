@@ -80,6 +80,7 @@ struct task_run {
 
     /* written by the one lane that plans or settles, read by others after that */
     struct plan plan;
+    struct hash128 form;         /* of its landed table */
     struct staging *staging;     /* guarded by staging_mutex while the task is walked */
     struct owed owed;            /* keys live in the plan's arena */
     struct merge_result derived; /* published before the walk */

@@ -7,6 +7,7 @@
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "worker/load/form.h"
 #include "worker/load/known.h"
 #include "worker/run/confirm.h"
 #include "worker/run/policy.h"
@@ -243,7 +244,8 @@ static bool do_plan(struct lane_state *state, struct task_run *task, struct erro
     if (publish_has_derived(state->board, task) && !derive(state, task, err)) {
         return false;
     }
-    return !needs_staging(task) || ready_staging(state, task, err);
+    return form_read(state->db, task->task, &task->form, err) &&
+           (!needs_staging(task) || ready_staging(state, task, err));
 }
 
 /* A page into staging. *ret_rows counts its rows, those that were landed already too. */
@@ -320,6 +322,7 @@ static bool do_walk(struct lane_state *state,
     }
     enum row_shape shape = partition->kind == WALK_KEYS ? ROW_KEYS : ROW_FULL;
     ready_batch(state, task->task, shape);
+    state->batch.form = task->form;
     struct walk *walk = task->connector->walk_open(state->board->sessions[task->source_index],
                                                    task->source, task->task, partition);
     /* Who reads everything may read it again. The staging is there: such plans make it. */

@@ -434,7 +434,8 @@ static size_t encode_varbit(const struct column_set *set,
     return sizeof(uint32_t) + n_bytes;
 }
 
-/* etl_hash and etl_absent. An absent value is encoded like NULL, so the set goes into the hash. */
+/* etl_hash and etl_absent. An absent value is encoded like NULL, so the set goes into the hash; and
+ * values have no names, so the form of the table does. */
 static void
 add_hash_and_absent(struct row_batch *batch, size_t columns_start, const struct column_set *absent)
 {
@@ -447,6 +448,7 @@ add_hash_and_absent(struct row_batch *batch, size_t columns_start, const struct 
         varbit_len = encode_varbit(absent, batch->task->n_columns, varbit);
         buf_add(rows, varbit, varbit_len);
     }
+    buf_add(rows, batch->form.bytes, sizeof(batch->form.bytes));
     if (rows->overflow) {
         return;
     }

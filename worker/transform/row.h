@@ -7,6 +7,7 @@
 #include "common/base/buf.h"
 #include "common/base/error.h"
 #include "common/conf/catalog.h"
+#include "common/io/hash.h"
 #include "worker/transform/cell.h"
 
 /*
@@ -15,10 +16,10 @@
  * and payload; the rest goes on. Owned by one lane, reset page by page.
  *
  * A tuple of staging holds the task's columns in catalog order, then etl_hash uuid (XXH3-128 over
- * the encoded columns and the absent set), then etl_absent varbit (bit i = column i was absent;
- * NULL when none was). A tuple of the key census holds the key columns, the version column and the
- * revision column (those that exist, in catalog order) and nothing else. A tuple of rejects holds
- * record_key text, reason text, payload jsonb.
+ * the encoded columns, the absent set and the batch's form), then etl_absent varbit (bit i = column
+ * i was absent; NULL when none was). A tuple of the key census holds the key columns, the version
+ * column and the revision column (those that exist, in catalog order) and nothing else. A tuple of
+ * rejects holds record_key text, reason text, payload jsonb.
  */
 
 enum { ROW_COLUMNS_MAX = 512, ROW_HASH_BYTES = 16 };
@@ -28,8 +29,9 @@ enum row_shape { ROW_FULL, ROW_KEYS };
 struct row_batch {
     const struct task_def *task;
     enum row_shape shape;
-    struct buf rows;    /* framed COPY data, header written by row_batch_reset */
-    struct buf rejects; /* the same */
+    struct hash128 form; /* of the table the rows are for; set by the owner, of zeros after init */
+    struct buf rows;     /* framed COPY data, header written by row_batch_reset */
+    struct buf rejects;  /* the same */
     int64_t n_rows;
     int64_t n_rejects;
     int64_t n_nul_removed;
