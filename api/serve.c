@@ -19,8 +19,9 @@
 #define EXIT_STOPPED 143
 
 #define POLLING_THREADS_DEFAULT 2
-#define DATABASE_THREADS        4
+#define DATABASE_THREADS        5 /* one of them for urgent requests */
 #define QUEUE_LIMIT             256
+#define QUEUE_WAIT_LIMIT_US     (10 * US_PER_S)
 #define ADMIN_QUEUE_LIMIT       16
 #define BODY_LIMIT_DEFAULT      (64UL * 1024)
 #define CONNECTIONS_MAX         2048
@@ -77,6 +78,7 @@ start_pool(const struct config *config, const char *name, size_t threads, size_t
         .read_url = config->read_url != NULL ? config->read_url : config->database_url,
         .threads = threads,
         .queue_limit = queue_limit,
+        .wait_limit_us = QUEUE_WAIT_LIMIT_US,
         .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
         .schema_version = schema_version(),
     };

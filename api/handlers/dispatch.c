@@ -234,13 +234,29 @@ static int64_t run_job(struct pool_job *job, struct pool_worker *worker)
     return 0;
 }
 
-static void refuse_job(struct pool_job *job)
+static void set_overloaded(struct call *call)
+{
+    (void)problem_set(&call->problem, 503, "overloaded",
+                      "too many requests are waiting for the database: try again in a moment");
+}
+
+static void refuse_job(struct pool_job *job, enum pool_refusal why)
 {
     struct call *call = (struct call *)(void *)job;
     call->problem.retry_after_s = QUEUE_FULL_RETRY_AFTER_S;
-    (void)problem_set(&call->problem, 503, "stopping",
-                      "the service is stopping: send the request again");
+    if (why == POOL_LATE) {
+        set_overloaded(call);
+    } else {
+        (void)problem_set(&call->problem, 503, "stopping",
+                          "the service is stopping: send the request again");
+    }
     complete(call);
+}
+
+/* Is somebody asked how the service is, or told what to do? Neither takes long. */
+static bool is_urgent(const struct route *route)
+{
+    return route->scope == SCOPE_NONE || strcmp(route->method, "POST") == 0;
 }
 
 /* The call is off its polling thread, and may be done before this returns. */
@@ -248,10 +264,10 @@ static void submit(struct call *call)
 {
     call->job.run = run_job;
     call->job.refuse = refuse_job;
+    call->job.is_urgent = is_urgent(call->match.route);
     if (!pool_submit(call->service->pool, &call->job)) {
         call->problem.retry_after_s = QUEUE_FULL_RETRY_AFTER_S;
-        (void)problem_set(&call->problem, 503, "overloaded",
-                          "too many requests are waiting for the database: try again in a moment");
+        set_overloaded(call);
         complete(call);
     }
 }

@@ -20,8 +20,15 @@ struct connection {
     bool schema_is_known;
 };
 
+/* In order of arrival. */
+struct queue {
+    struct pool_job *first;
+    struct pool_job **last;
+};
+
 struct pool_worker {
     struct pool *pool;
+    bool is_for_urgent;
     struct thread thread;
     struct connection read;
     struct connection write;
@@ -31,15 +38,16 @@ struct pool_worker {
 struct pool {
     struct pool_settings settings;
     struct mutex lock;
-    struct condition wake;
-    struct pool_job *first; /* guarded by lock */
-    struct pool_job **last; /* guarded by lock */
-    size_t n_queued;        /* guarded by lock */
-    struct pool_job *later; /* by due_us; guarded by lock */
-    size_t n_later;         /* guarded by lock */
-    bool stopping;          /* guarded by lock */
-    struct error away;      /* last connection failure; guarded by lock */
-    int64_t away_until_us;  /* guarded by lock */
+    struct condition wake;        /* of those who do everything */
+    struct condition wake_urgent; /* of the one who does not */
+    struct queue usual;           /* guarded by lock */
+    struct queue urgent;          /* guarded by lock */
+    size_t n_queued;              /* guarded by lock */
+    struct pool_job *later;       /* by due_us; guarded by lock */
+    size_t n_later;               /* guarded by lock */
+    bool stopping;                /* guarded by lock */
+    struct error away;            /* last connection failure; guarded by lock */
+    int64_t away_until_us;        /* guarded by lock */
     struct pool_worker *workers;
 };
 
@@ -160,30 +168,68 @@ void pool_failed(struct pool_worker *worker, const struct error *err)
     }
 }
 
-/* The next job to run, waiting for one; NULL when the pool stops. */
-static struct pool_job *next_job(struct pool *pool)
+static void queue_init(struct queue *queue)
 {
+    *queue = (struct queue){.first = NULL, .last = &queue->first};
+}
+
+static void queue_add(struct queue *queue, struct pool_job *job)
+{
+    job->next = NULL;
+    *queue->last = job;
+    queue->last = &job->next;
+}
+
+static struct pool_job *queue_take(struct queue *queue)
+{
+    struct pool_job *job = queue->first;
+    if (job != NULL) {
+        queue->first = job->next;
+        if (queue->first == NULL) {
+            queue->last = &queue->first;
+        }
+    }
+    return job;
+}
+
+/* Under the lock. */
+static struct pool_job *take_job(struct pool_worker *worker, bool *ret_late)
+{
+    struct pool *pool = worker->pool;
+    int64_t now_us = clock_monotonic_us();
+    struct pool_job *job = pool->later;
+    if (job != NULL && job->due_us <= now_us) {
+        pool->later = job->next;
+        pool->n_later--;
+        *ret_late = false;
+        return job;
+    }
+    job = queue_take(&pool->urgent);
+    if (job == NULL && !worker->is_for_urgent) {
+        job = queue_take(&pool->usual);
+    }
+    if (job != NULL) {
+        pool->n_queued--;
+        *ret_late = now_us - job->queued_us > pool->settings.wait_limit_us;
+    }
+    return job;
+}
+
+/* The next job to run, waiting for one; NULL when the pool stops. */
+static struct pool_job *next_job(struct pool_worker *worker, bool *ret_late)
+{
+    struct pool *pool = worker->pool;
+    struct condition *wake = worker->is_for_urgent ? &pool->wake_urgent : &pool->wake;
     MUTEX_GUARD(&pool->lock);
     while (!pool->stopping) {
-        if (pool->later != NULL && pool->later->due_us <= clock_monotonic_us()) {
-            struct pool_job *job = pool->later;
-            pool->later = job->next;
-            pool->n_later--;
-            return job;
-        }
-        if (pool->first != NULL) {
-            struct pool_job *job = pool->first;
-            pool->first = job->next;
-            if (pool->first == NULL) {
-                pool->last = &pool->first;
-            }
-            pool->n_queued--;
+        struct pool_job *job = take_job(worker, ret_late);
+        if (job != NULL) {
             return job;
         }
         if (pool->later != NULL) {
-            (void)condition_wait_until(&pool->wake, &pool->lock, pool->later->due_us);
+            (void)condition_wait_until(wake, &pool->lock, pool->later->due_us);
         } else {
-            condition_wait(&pool->wake, &pool->lock);
+            condition_wait(wake, &pool->lock);
         }
     }
     return NULL;
@@ -205,6 +251,7 @@ static bool put_off(struct pool *pool, struct pool_job *job, int64_t due_us)
     *place = job;
     pool->n_later++;
     condition_signal(&pool->wake);
+    condition_signal(&pool->wake_urgent);
     return true;
 }
 
@@ -212,10 +259,15 @@ static void *worker_main(void *arg)
 {
     struct pool_worker *worker = arg;
     struct pool_job *job = NULL;
-    while ((job = next_job(worker->pool)) != NULL) {
+    bool is_late = false;
+    while ((job = next_job(worker, &is_late)) != NULL) {
+        if (is_late) {
+            job->refuse(job, POOL_LATE);
+            continue;
+        }
         int64_t due_us = job->run(job, worker);
         if (due_us > 0 && !put_off(worker->pool, job, due_us)) {
-            job->refuse(job);
+            job->refuse(job, POOL_STOPS);
         }
     }
     db_close(TAKE(worker->read.db));
@@ -227,13 +279,16 @@ struct pool *pool_start(const struct pool_settings *settings)
 {
     struct pool *pool = XNEW(struct pool);
     pool->settings = *settings;
-    pool->last = &pool->first;
+    queue_init(&pool->usual);
+    queue_init(&pool->urgent);
     mutex_init(&pool->lock);
     condition_init(&pool->wake);
+    condition_init(&pool->wake_urgent);
     pool->workers = xcalloc(settings->threads, sizeof(*pool->workers));
     for (size_t i = 0; i < settings->threads; i++) {
         struct pool_worker *worker = &pool->workers[i];
         worker->pool = pool;
+        worker->is_for_urgent = i == 0 && settings->threads > 1;
         worker->read.url = settings->read_url;
         worker->write.url = settings->write_url;
         worker->is_shared = strcmp(settings->read_url, settings->write_url) == 0;
@@ -250,11 +305,13 @@ bool pool_submit(struct pool *pool, struct pool_job *job)
     if (pool->stopping || pool->n_queued >= pool->settings.queue_limit) {
         return false;
     }
-    job->next = NULL;
-    *pool->last = job;
-    pool->last = &job->next;
+    job->queued_us = clock_monotonic_us();
+    queue_add(job->is_urgent ? &pool->urgent : &pool->usual, job);
     pool->n_queued++;
     condition_signal(&pool->wake);
+    if (job->is_urgent) {
+        condition_signal(&pool->wake_urgent);
+    }
     return true;
 }
 
@@ -268,7 +325,7 @@ static void refuse_all(struct pool_job *job)
 {
     while (job != NULL) {
         struct pool_job *next = job->next;
-        job->refuse(job);
+        job->refuse(job, POOL_STOPS);
         job = next;
     }
 }
@@ -278,24 +335,30 @@ void pool_stop(struct pool *pool)
     if (pool == NULL) {
         return;
     }
-    struct pool_job *queued = NULL;
+    struct pool_job *usual = NULL;
+    struct pool_job *urgent = NULL;
 
     struct pool_job *later = NULL;
     {
         MUTEX_GUARD(&pool->lock);
         pool->stopping = true;
-        queued = TAKE(pool->first);
+        usual = pool->usual.first;
+        urgent = pool->urgent.first;
         later = TAKE(pool->later);
-        pool->last = &pool->first;
+        queue_init(&pool->usual);
+        queue_init(&pool->urgent);
         condition_broadcast(&pool->wake);
+        condition_broadcast(&pool->wake_urgent);
     }
 
-    refuse_all(queued);
+    refuse_all(usual);
+    refuse_all(urgent);
     refuse_all(later);
     for (size_t i = 0; i < pool->settings.threads; i++) {
         thread_join(&pool->workers[i].thread);
     }
     condition_release(&pool->wake);
+    condition_release(&pool->wake_urgent);
     mutex_release(&pool->lock);
     xfree(pool->workers);
     xfree(pool);

@@ -11,7 +11,8 @@
  * holds a thread that polls sockets. Each thread has at most two connections, one for reading and
  * one for writing (one in all where both go to the same place), opened when first needed and
  * replaced when lost. While the database is away requests fail at once instead of each waiting for
- * its own connection attempt.
+ * its own connection attempt. Who has waited too long for a thread is refused: a flood is over for
+ * the others soon after it ended. One thread is there for urgent jobs alone.
  *
  * Jobs are embedded in the caller's memory and belong to the pool from pool_submit until `run` or
  * `refuse` is called.
@@ -21,14 +22,19 @@ struct db;
 struct pool;
 struct pool_worker;
 
+enum pool_refusal { POOL_STOPS, POOL_LATE };
+
 struct pool_job {
     /* On a pool thread. Returns 0 when done (the job may be gone by then), or the monotonic time
      * in microseconds at which it wants to be run again. */
     int64_t (*run)(struct pool_job *job, struct pool_worker *worker);
-    /* The pool stops before the job could (again) be run. */
-    void (*refuse)(struct pool_job *job);
+    /* The pool stops before the job could (again) be run, or the job has waited too long. On any
+     * thread. */
+    void (*refuse)(struct pool_job *job, enum pool_refusal why);
+    bool is_urgent; /* quickly done, and not to wait behind what is not */
     /* the pool's */
     struct pool_job *next;
+    int64_t queued_us;
     int64_t due_us;
 };
 
@@ -36,8 +42,9 @@ struct pool_settings {
     const char *name; /* application_name and thread name, at most 11 bytes */
     const char *write_url;
     const char *read_url;
-    size_t threads;
+    size_t threads;     /* of more than one the first is for urgent jobs alone */
     size_t queue_limit; /* jobs that may wait to be run for the first time */
+    int64_t wait_limit_us;
     int64_t statement_timeout_ms;
     int64_t schema_version; /* ops.migration must have at least this */
 };

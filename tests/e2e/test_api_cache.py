@@ -253,6 +253,30 @@ class Pressure(reading.ReadingCase):
         self.assertTrue(all(status == 200 or (status == 503 and int(retry) >= 1) for status, retry in results), results)
         self.assertGreaterEqual(sum(status == 200 for status, _ in results), 256)
 
+    def test_who_waits_too_long_is_refused_and_the_health_is_told_meanwhile(self):
+        codes, slowest_s = [], 0
+
+        def ask(i):
+            codes.append(self.get(f"/v1/tickets?limit={1 + i}", timeout_s=60).json().get("code"))
+
+        started = time.monotonic()
+        with Blocked(self.url):
+            threads = [threading.Thread(target=ask, args=(i,)) for i in range(80)]
+            for thread in threads:
+                thread.start()
+            while any(thread.is_alive() for thread in threads):
+                begun = time.monotonic()
+                self.assertEqual(self.get("/health", key=None, timeout_s=30).status, 200)
+                slowest_s = max(slowest_s, time.monotonic() - begun)
+                time.sleep(0.1)
+            seconds = time.monotonic() - started
+        for thread in threads:
+            thread.join()
+        self.assertGreater(codes.count("overloaded"), 50, codes)
+        self.assertLess(seconds, 40, "four at a time, each until its lock timeout, they would take 100 s")
+        self.assertLess(slowest_s, 4, "the health waited behind the others")
+        self.assertEqual(self.read("/v1/tickets?limit=99").status, 200)
+
 
 class Shared(reading.ReadingCase):
     """Who is told the same is sent the same object, with headers of each request's own."""

@@ -5,7 +5,7 @@ import os
 import unittest
 
 import control
-from foz import (COMPLETE, CONFIGURATIONS, HELD, INCIDENTS, PARTIAL, TASKS, FozTest, differences, parse_utc)
+from foz import (COMPLETE, CONFIGURATION, CONFIGURATIONS, HELD, INCIDENTS, PARTIAL, TASKS, FozTest, differences, parse_utc)
 
 DAY = "2000-01-01"
 
@@ -536,6 +536,24 @@ class Catalog(FozTest):
         truth = [row for row in self.truth("incident") if row["active"] == "true"]
         self.assertGreater(len(truth), 0)
         self.assertEqual([], differences(self.database, "incident", truth))
+
+    def test_a_filter_the_source_would_not_understand_is_refused_before_it_is_asked(self):
+        """It would answer with the whole table."""
+        self.set_task("incident", filter="active=true")
+        self.load("incidents", "--task", "incident")
+        before = self.database.rows("SELECT sys_id FROM servicenow.incident ORDER BY sys_id")
+        self.assertGreater(len(before), 0)
+        for term in ("priority is 1", "state IN 1,2", "number STARTSWITH INC", "priorityISONEOF1"):
+            with self.subTest(term):
+                self.set_task("incident", filter=f"active=true^{term}")
+                requests = self.sim.state()["requests"]
+                for mode in ("full", "incremental"):
+                    result = self.load("incidents", "--task", "incident", "--mode", mode, expect=CONFIGURATION)
+                    self.assertIn(f'"{term}"', result.text)
+                    self.assertIn("write priority=1", result.text)
+                self.assertEqual(requests, self.sim.state()["requests"])
+                self.assertIn(f'"{term}"', self.worker("check", expect=CONFIGURATION).text)
+        self.assertEqual(before, self.database.rows("SELECT sys_id FROM servicenow.incident ORDER BY sys_id"))
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/unit/worker/http/cmocka_all.h"
@@ -74,6 +75,29 @@ static void good_filters_pass(void **state)
         "a=1^RLQUERYtask_sla.task,>=1^ENDRLQUERY",
         "order=1",
         "category=",
+        "category!=",
+        "u_2nd_line.nameISEMPTY",
+        "priority<=2^priority>=1^priority<3^priority>0^priority!=2",
+        "numberSTARTSWITHINC^ORnumberENDSWITH7^number%7",
+        "short_description*net^description!*net^closeNOT LIKEnet",
+        "short_descriptionCONTAINSnet^descriptionDOES NOT CONTAINnet",
+        "stateNOT IN6,7,8",
+        "close_notesEMPTYSTRING^stateANYTHING",
+        "priorityBETWEEN1@3",
+        "caller_idSAMEASopened_by^caller_idNSAMEASassigned_to",
+        "reassignment_countGT_FIELDreopen_count^aLT_FIELDb",
+        "aGT_OR_EQUALS_FIELDb^aLT_OR_EQUALS_FIELDb",
+        "opened_atONToday@javascript:gs.daysAgoStart(0)@javascript:gs.daysAgoEnd(0)",
+        "opened_atNOTONToday@javascript:gs.daysAgoStart(0)@javascript:gs.daysAgoEnd(0)",
+        "sla_dueMORETHANactivity_due@day@before@1^sla_dueLESSTHANactivity_due@day@before@3",
+        "sla_dueDATEPARTMonday@javascript:gs.datePart('dayofweek','monday','GE')",
+        "aRELATIVEGT@hour@ago@1^aRELATIVEGE@hour@ago@1^aRELATIVELT@hour@ago@1",
+        "aRELATIVELE@hour@ago@1^aRELATIVEEE@hour@ago@1",
+        "stateVALCHANGES^stateCHANGESFROM4^stateCHANGESTO4",
+        "caller_idDYNAMIC54635e965f510100a9ad2572f2b4774c",
+        "managerIN_HIERARCHYa@b^managerIN_HIERARCHY_DYNAMICa@b",
+        "sys_class_nameINSTANCEOFcmdb_ci_server",
+        "numberMATCH_PATINC*^numberMATCH_RGXINC[0-9]+",
     };
     for (size_t i = 0; i < ARRAY_SIZE(FILTERS); i++) {
         struct error err = ERROR_INIT;
@@ -86,11 +110,50 @@ static void good_filters_pass(void **state)
 static void bad_filters_are_quoted(void **state)
 {
     (void)state;
-    assert_refused("active=true^^state=1", "\"\"");
+    assert_refused("active=true^^state=1", "filter: \"\"");
     assert_refused("Active is true", "\"Active is true\"");
     assert_refused("active=true^state", "\"state\"");
     assert_refused("a=1^OR", "\"OR\"");
     assert_refused("a=1\nb=2", "control character");
+}
+
+/* Whatever the platform would drop, and then send the whole table. */
+static void operators_that_do_not_exist_are_quoted(void **state)
+{
+    (void)state;
+    static const char *const TERMS[] = {
+        "priority is 1",    "state IN 1,2",     "number STARTSWITH INC",
+        "priorityISONEOF1", "priority = 1",     "priority ISEMPTY",
+        "priority~1",       "priorityis1",      "stateNOTIN1,2",
+        "numberSTARTSWITH", "stateIN",          "stateNOT IN",
+        "priority>",        "priority>=",       "priority!1",
+        "priorityISEMPTY1", "priorityBETWEEN1", "opened_atONToday",
+        "aRELATIVEGT1",     "aSAMEAS",          ".state=1",
+        "state.=1",         "a..b=1",           "=1",
+        "ISEMPTY",          "stateISNOT1",
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(TERMS); i++) {
+        char quoted[80];
+        (void)snprintf(quoted, sizeof(quoted), "filter: \"%s\" is not a term", TERMS[i]);
+        assert_refused(TERMS[i], quoted);
+        char behind[80];
+        (void)snprintf(behind, sizeof(behind), "active=true^%s", TERMS[i]);
+        assert_refused(behind, quoted);
+        (void)snprintf(behind, sizeof(behind), "active=true^OR%s", TERMS[i]);
+        (void)snprintf(quoted, sizeof(quoted), "filter: \"OR%s\" is not a term", TERMS[i]);
+        assert_refused(behind, quoted);
+    }
+}
+
+static void the_cure_survives_a_long_term(void **state)
+{
+    (void)state;
+    char filter[2000];
+    memset(filter, 'x', sizeof(filter));
+    filter[sizeof(filter) - 1] = '\0';
+    assert_refused(filter, "x...\" is not a term");
+    assert_refused(filter, "write priority=1, stateIN1,2 or numberSTARTSWITHINC");
+    assert_refused(filter, "with the whole table");
 }
 
 static void collect(void *arg, struct str field)
@@ -223,6 +286,8 @@ int main(void)
         cmocka_unit_test(what_the_user_interface_adds_is_cut),
         cmocka_unit_test(good_filters_pass),
         cmocka_unit_test(bad_filters_are_quoted),
+        cmocka_unit_test(operators_that_do_not_exist_are_quoted),
+        cmocka_unit_test(the_cure_survives_a_long_term),
         cmocka_unit_test(the_fields_of_a_filter_are_named),
         cmocka_unit_test(only_a_single_equality_can_be_checked_on_rows),
         cmocka_unit_test(urls_are_encoded_and_ask_for_what_is_needed),
