@@ -20,6 +20,7 @@ struct checking {
     struct http_client *http;
     finding_sink sink;
     void *arg;
+    bool is_reached; /* what is so for the whole source has been said */
 };
 
 static void PRINTF_FORMAT(4, 5) say(const struct checking *checking,
@@ -174,18 +175,23 @@ static bool check_fields(const struct checking *checking,
 }
 
 /* false when the whole source is out of reach, so that further tasks need not be asked. */
-static bool check_task(const struct checking *checking, const struct task_def *task, bool is_first)
+static bool check_task(struct checking *checking, const struct task_def *task)
 {
     struct servicenow_probe probe CLEANUP(servicenow_probe_release);
     servicenow_probe_init(&probe);
     struct error err = ERROR_INIT;
+    if (!servicenow_filter_check(str_from(task->filter), &err)) {
+        say_error(checking, task->name, &err);
+        return true;
+    }
     if (!servicenow_probe_table(task, checking->http, &probe, &err)) {
         bool is_source = err.http_status == 401 || err.code == ERROR_CANCELLED ||
                          (err.code != ERROR_DENIED && err.http_status == 0);
         say_error(checking, is_source ? NULL : task->name, &err);
         return !is_source;
     }
-    if (is_first) {
+    if (!checking->is_reached) {
+        checking->is_reached = true;
         say(checking, FINDING_OK, NULL, "reachable, the credential is accepted");
         check_clock(checking, &probe);
         check_zone(checking, task);
@@ -203,8 +209,7 @@ static bool check_task(const struct checking *checking, const struct task_def *t
         }
         return true;
     }
-    if (task->filter != NULL && (!servicenow_filter_check(str_from(task->filter), &err) ||
-                                 !servicenow_probe_check_filter(&probe, task, &err))) {
+    if (!servicenow_probe_check_filter(&probe, task, &err)) {
         say_error(checking, task->name, &err);
         return true;
     }
@@ -225,7 +230,7 @@ void servicenow_check(const struct source_config *source,
 {
     struct checking checking = {.source = source, .http = http, .sink = sink, .arg = arg};
     for (size_t i = 0; i < n_tasks; i++) {
-        if (!check_task(&checking, tasks[i], i == 0)) {
+        if (!check_task(&checking, tasks[i])) {
             return;
         }
     }

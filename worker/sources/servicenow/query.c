@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define TERM_SHOWN_MAX 120U /* leaves room for the cure */
+
 static bool is_field_char(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
@@ -37,6 +39,117 @@ static struct str strip_connective(struct str term)
     return term;
 }
 
+/* What an operator wants behind it. */
+enum operand { OPERAND_NONE, OPERAND_MAY_BE_EMPTY, OPERAND_VALUE, OPERAND_PARTS /* with "@" */ };
+
+struct filter_operator {
+    struct str text;
+    enum operand operand;
+};
+
+/* Those the platform publishes for encoded queries; a longer one before any it begins with. */
+static const struct filter_operator OPERATORS[] = {
+    {{"!=", 2}, OPERAND_MAY_BE_EMPTY},
+    {{"=", 1}, OPERAND_MAY_BE_EMPTY},
+    {{">=", 2}, OPERAND_VALUE},
+    {{">", 1}, OPERAND_VALUE},
+    {{"<=", 2}, OPERAND_VALUE},
+    {{"<", 1}, OPERAND_VALUE},
+    {{"!*", 2}, OPERAND_VALUE},
+    {{"*", 1}, OPERAND_VALUE},
+    {{"%", 1}, OPERAND_VALUE},
+    {{"IN_HIERARCHY_DYNAMIC", 20}, OPERAND_VALUE},
+    {{"IN_HIERARCHY", 12}, OPERAND_VALUE},
+    {{"INSTANCEOF", 10}, OPERAND_VALUE},
+    {{"IN", 2}, OPERAND_VALUE},
+    {{"NOT IN", 6}, OPERAND_VALUE},
+    {{"LIKE", 4}, OPERAND_VALUE},
+    {{"NOT LIKE", 8}, OPERAND_VALUE},
+    {{"STARTSWITH", 10}, OPERAND_VALUE},
+    {{"ENDSWITH", 8}, OPERAND_VALUE},
+    {{"CONTAINS", 8}, OPERAND_VALUE},
+    {{"DOES NOT CONTAIN", 16}, OPERAND_VALUE},
+    {{"MATCH_PAT", 9}, OPERAND_VALUE},
+    {{"MATCH_RGX", 9}, OPERAND_VALUE},
+    {{"ISEMPTY", 7}, OPERAND_NONE},
+    {{"ISNOTEMPTY", 10}, OPERAND_NONE},
+    {{"EMPTYSTRING", 11}, OPERAND_NONE},
+    {{"ANYTHING", 8}, OPERAND_NONE},
+    {{"BETWEEN", 7}, OPERAND_PARTS},
+    {{"SAMEAS", 6}, OPERAND_VALUE},
+    {{"NSAMEAS", 7}, OPERAND_VALUE},
+    {{"GT_FIELD", 8}, OPERAND_VALUE},
+    {{"LT_FIELD", 8}, OPERAND_VALUE},
+    {{"GT_OR_EQUALS_FIELD", 18}, OPERAND_VALUE},
+    {{"LT_OR_EQUALS_FIELD", 18}, OPERAND_VALUE},
+    {{"ON", 2}, OPERAND_PARTS},
+    {{"NOTON", 5}, OPERAND_PARTS},
+    {{"MORETHAN", 8}, OPERAND_PARTS},
+    {{"LESSTHAN", 8}, OPERAND_PARTS},
+    {{"DATEPART", 8}, OPERAND_PARTS},
+    {{"RELATIVEGT", 10}, OPERAND_PARTS},
+    {{"RELATIVEGE", 10}, OPERAND_PARTS},
+    {{"RELATIVELT", 10}, OPERAND_PARTS},
+    {{"RELATIVELE", 10}, OPERAND_PARTS},
+    {{"RELATIVEEE", 10}, OPERAND_PARTS},
+    {{"DYNAMIC", 7}, OPERAND_VALUE},
+    {{"VALCHANGES", 10}, OPERAND_NONE},
+    {{"CHANGESFROM", 11}, OPERAND_VALUE},
+    {{"CHANGESTO", 9}, OPERAND_VALUE},
+};
+
+static bool operand_fits(enum operand operand, struct str value)
+{
+    switch (operand) {
+    case OPERAND_NONE:
+        return value.len == 0;
+    case OPERAND_MAY_BE_EMPTY:
+        return true;
+    case OPERAND_VALUE:
+        return value.len > 0;
+    case OPERAND_PARTS:
+        return value.len > 1 && memchr(value.ptr, '@', value.len) != NULL;
+    }
+    return false;
+}
+
+static bool is_condition(struct str text)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(OPERATORS); i++) {
+        const struct str name = OPERATORS[i].text;
+        if (str_starts_with(text, name)) {
+            return operand_fits(OPERATORS[i].operand,
+                                (struct str){text.ptr + name.len, text.len - name.len});
+        }
+    }
+    return false;
+}
+
+/* "a", "a.b.c": without an empty part, which the platform would not find. */
+static bool is_dotted_field(struct str field)
+{
+    bool in_part = false;
+    for (size_t i = 0; i < field.len; i++) {
+        if (field.ptr[i] == '.' && !in_part) {
+            return false;
+        }
+        in_part = field.ptr[i] != '.';
+    }
+    return in_part;
+}
+
+static bool is_term(struct str term)
+{
+    if (str_starts_with(term, STR_LITERAL("123TEXTQUERY321=")) ||
+        str_starts_with(term, STR_LITERAL("RLQUERY")) ||
+        str_starts_with(term, STR_LITERAL("ENDRLQUERY"))) {
+        return true;
+    }
+    struct str field = term_field(term);
+    return is_dotted_field(field) &&
+           is_condition((struct str){term.ptr + field.len, term.len - field.len});
+}
+
 bool servicenow_filter_check(struct str filter, struct error *err)
 {
     for (size_t i = 0; i < filter.len; i++) {
@@ -47,20 +160,17 @@ bool servicenow_filter_check(struct str filter, struct error *err)
     struct str rest = filter;
     while (rest.ptr != NULL && rest.len > 0) {
         struct str whole = str_cut(&rest, '^');
-        if (is_order_or_end(whole)) {
+        if (is_order_or_end(whole) || is_term(strip_connective(whole))) {
             continue;
         }
-        struct str term = strip_connective(whole);
-        struct str field = term_field(term);
-        bool is_text_search = str_starts_with(term, STR_LITERAL("123TEXTQUERY321="));
-        bool is_related = str_starts_with(term, STR_LITERAL("RLQUERY")) ||
-                          str_starts_with(term, STR_LITERAL("ENDRLQUERY"));
-        if (!is_text_search && !is_related && (field.len == 0 || field.len == term.len)) {
-            return error_set(err, ERROR_CONFIG,
-                             "\"%.*s\" is not a term of an encoded query (field, operator, value); "
-                             "copy the query with \"Copy query\" from the list's breadcrumb",
-                             STR_ARG(whole));
-        }
+        bool is_long = whole.len > TERM_SHOWN_MAX;
+        return error_set(err, ERROR_CONFIG,
+                         "filter: \"%.*s%s\" is not a term of an encoded query: a field, directly "
+                         "behind it an operator, then its value; write priority=1, stateIN1,2 or "
+                         "numberSTARTSWITHINC, or copy the list's query with \"Copy query\"; "
+                         "ServiceNow answers a term it does not understand with the whole table",
+                         (int)(is_long ? TERM_SHOWN_MAX : whole.len), whole.ptr,
+                         is_long ? "..." : "");
     }
     return true;
 }

@@ -19,8 +19,9 @@
 
 #define SERVICENOW_URL_MAX_BYTES 8000 /* the platform refuses URIs from about 8,190 bytes */
 
-/* Checks a configured filter: no control characters, no empty term, every term has a field and an
- * operator. ERROR_CONFIG quotes the term. */
+/* Checks a configured filter: no control characters, no empty term, every term is a field, directly
+ * followed by an operator the platform publishes, and a value where the operator wants one: what it
+ * does not understand it drops, and the filter widens. ERROR_CONFIG quotes the term. */
 bool servicenow_filter_check(struct str filter, struct error *err);
 
 /* Calls on_field for the first segment of each term's field name ("task" of task.sys_class_name);
