@@ -283,6 +283,28 @@ class Windows(FozTest):
         self.assertNotIn(at_low[0], left)
         self.assertIn(at_high[0], left)
 
+    def test_a_window_may_begin_and_end_within_a_second(self):
+        """The source knows whole seconds: a row of second 15 lies before 15.5, so only the end takes it in."""
+        self.load("incidents")
+        opened = self.opened()
+        low, high = opened[10][0], opened[50][0]
+        self.assertLess(low, high)
+        at_low = [identity for stamp, identity in opened if stamp == low]
+        at_high = [identity for stamp, identity in opened if stamp == high]
+        inside = [identity for stamp, identity in opened if low < stamp <= high]
+        self.sim.change(*(control.silent_update("incident", identity, short_description="seen again")
+                          for identity in (*at_low, *inside)))
+        self.load("incidents", "--task", "incident", "--from", low.replace(" ", "T") + ".5Z", "--to", high.replace(" ", "T") + ".5Z")
+        self.assertEqual("success", self.database.last_execution()["status"])
+        seen = {row[0] for row in self.database.rows("SELECT sys_id FROM servicenow.incident WHERE short_description = 'seen again'")}
+        self.assertEqual(set(inside), seen)
+        self.assertLessEqual(set(at_high), seen)
+        self.sim.change(control.delete("incident", at_low[0]), control.delete("incident", at_high[0]))
+        self.load("incidents", "--task", "incident", "--from", low.replace(" ", "T") + ".5Z", "--to", high.replace(" ", "T") + ".5Z")
+        left = {row[0] for row in self.database.rows("SELECT sys_id FROM servicenow.incident")}
+        self.assertIn(at_low[0], left)
+        self.assertNotIn(at_high[0], left)
+
     def test_a_row_that_moved_out_of_its_window_is_not_lost(self):
         self.load("incidents")
         opened = self.opened()

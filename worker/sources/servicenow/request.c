@@ -213,6 +213,26 @@ static void build_given(struct walk *walk)
     walk->given_chunk = n;
 }
 
+/* The source knows whole seconds, and what it is sent is cut to them: the first second that is not
+ * before `us`. So [from, to) holds the same rows there as here. */
+static int64_t ceil_to_second(int64_t us)
+{
+    int64_t past_us = (us % US_PER_S + US_PER_S) % US_PER_S;
+    return past_us == 0 ? us : us - past_us + US_PER_S;
+}
+
+static void add_window_terms(struct walk *walk)
+{
+    const struct partition *partition = walk->partition;
+    const char *field = field_name(walk->task, walk->task->window_column);
+    if (partition->from_us != INT64_MIN) {
+        add_time_term(&walk->terms, field, ">=", ceil_to_second(partition->from_us));
+    }
+    if (partition->to_us != INT64_MAX) {
+        add_time_term(&walk->terms, field, "<", ceil_to_second(partition->to_us));
+    }
+}
+
 /* The terms of the next request into walk->terms; returns the order. */
 static const char *build_terms(struct walk *walk, struct buf *order)
 {
@@ -240,13 +260,7 @@ static const char *build_terms(struct walk *walk, struct buf *order)
         return order->ptr;
     }
     if (partition->kind == WALK_WINDOW) {
-        const char *window_field = field_name(task, task->window_column);
-        if (partition->from_us != INT64_MIN) {
-            add_time_term(&walk->terms, window_field, ">=", partition->from_us);
-        }
-        if (partition->to_us != INT64_MAX) {
-            add_time_term(&walk->terms, window_field, "<", partition->to_us);
-        }
+        add_window_terms(walk);
     }
     const struct key_range *range = &walk->ranges[walk->n_ranges - 1];
     if (walk->last_key[0] != '\0') {

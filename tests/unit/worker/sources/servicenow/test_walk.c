@@ -150,6 +150,38 @@ static void a_window_is_half_open(void **state)
     world_release(&world);
 }
 
+/* Rows are stamped with whole seconds: both ends count from the next one on. */
+static void a_window_may_begin_and_end_within_a_second(void **state)
+{
+    (void)state;
+
+    static const struct {
+        int64_t from_us;
+        int64_t to_us;
+        size_t n_rows;
+    } WINDOWS[] = {
+        {(START_S + 10) * US_PER_S + 500000, (START_S + 30) * US_PER_S + 500000, 20},
+        {(START_S + 10) * US_PER_S + 1, (START_S + 30) * US_PER_S + 999999, 20},
+        {(START_S + 10) * US_PER_S, (START_S + 10) * US_PER_S + 1, 1},
+        {(START_S + 10) * US_PER_S + 1, (START_S + 10) * US_PER_S + 2, 0},
+        {-US_PER_S - 500000, (START_S + 1) * US_PER_S - 500000, 1},
+        {INT64_MIN, (START_S + 3) * US_PER_S + 1, 4},
+        {(START_S + 37) * US_PER_S - 1, INT64_MAX, 3},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(WINDOWS); i++) {
+        struct world world;
+        world_init_filled(&world, 40);
+        world.partition.kind = WALK_WINDOW;
+        world.partition.from_us = WINDOWS[i].from_us;
+        world.partition.to_us = WINDOWS[i].to_us;
+        world_walk(&world);
+        assert_exact(&world, is_in_window);
+        assert_int_equal(WINDOWS[i].n_rows, world.n_keys);
+        world_release(&world);
+    }
+}
+
 static void a_census_reads_keys_in_long_pages(void **state)
 {
     (void)state;
@@ -447,6 +479,7 @@ int main(void)
         cmocka_unit_test(partitions_together_hold_every_row_once),
         cmocka_unit_test(keys_that_are_not_hexadecimal_are_read_in_either_collation),
         cmocka_unit_test(a_window_is_half_open),
+        cmocka_unit_test(a_window_may_begin_and_end_within_a_second),
         cmocka_unit_test(a_census_reads_keys_in_long_pages),
         cmocka_unit_test(a_dropped_key_predicate_is_noticed),
         cmocka_unit_test(a_row_below_or_above_the_range_is_noticed),
