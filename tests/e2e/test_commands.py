@@ -226,6 +226,31 @@ class Check(FozTest):
         self.assertIn("close_notes", text)
         self.assertIn("email", text)
 
+    def test_fields_that_may_not_be_queried_are_named_as_the_loads_will_find_them(self):
+        """Reading a field is one right, to query by it another."""
+        self.load("incidents", "--task", "incident")
+        for field, arguments in (("sys_updated_on", []), ("opened_at", ["--from", "2000-01-01"])):
+            with self.subTest(field):
+                self.sim.do(control.fault("forbidden_403", table="incident", field=field))
+                self.load("incidents", "--task", "incident", *arguments, expect=RIGHTS)
+                lines = [line for line in self.findings(RIGHTS).splitlines() if line.startswith("error")]
+                self.assertEqual(1, len(lines), lines)
+                self.assertRegex(lines[0], rf"snow\.incident: .*\bby {field} .*query_range")
+                self.sim.do(control.clear_faults())
+
+    def test_a_range_that_the_source_leaves_out_is_named(self):
+        self.sim.do(control.fault("range_ignored", table="incident", field="sys_updated_on"))
+        self.assertRegex(self.findings(RIGHTS), r"error +snow\.incident: .*query_range on sys_updated_on")
+
+    def test_a_field_that_no_load_can_do_without_is_a_matter_of_rights(self):
+        self.sim.do(control.hide_field("incident", "sys_updated_on"))
+        self.assertRegex(self.findings(RIGHTS), r"error +snow\.incident: .*cannot read sys_updated_on")
+
+    def test_it_asks_little(self):
+        self.sim.do({"reset_counters": True})
+        self.findings(COMPLETE)
+        self.assertLessEqual(self.sim.state()["requests"], 2 * len(TASKS) + 1)
+
     def test_a_clock_skew_is_a_finding_of_check_and_no_failure_of_load(self):
         self.sim.do(control.advance(7200))
         self.assertRegex(self.findings({COMPLETE, PARTIAL}), r"(?i)clock|skew")

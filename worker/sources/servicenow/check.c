@@ -10,7 +10,7 @@
 #include "common/io/json.h"
 #include "worker/sources/servicenow/probe.h"
 #include "worker/sources/servicenow/query.h"
-#include "worker/sources/servicenow/walk.h"
+#include "worker/sources/servicenow/rights.h"
 
 #define CLOCK_SKEW_TOLERATED_US (30 * US_PER_S)
 #define NAMES_SHOWN             12
@@ -139,6 +139,25 @@ static bool is_needed(const struct task_def *task, size_t field)
     return task->version_column >= 0 && task->columns[task->version_column].field == field;
 }
 
+static bool check_needed(const struct checking *checking,
+                         const struct task_def *task,
+                         const struct servicenow_probe *probe)
+{
+    for (size_t i = 0; i < task->n_fields; i++) {
+        struct str dotted = str_from(task->fields[i].name);
+        if (is_needed(task, i) && !servicenow_probe_has(probe, str_cut(&dotted, '.'))) {
+            struct error err = ERROR_INIT;
+            (void)error_set(&err, ERROR_DENIED,
+                            "the account cannot read %s of table %s, without which nothing can be "
+                            "loaded; grant read access to it",
+                            task->fields[i].name, task->table);
+            say_error(checking, task->name, &err);
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool check_fields(const struct checking *checking,
                          const struct task_def *task,
                          const struct servicenow_probe *probe)
@@ -151,14 +170,6 @@ static bool check_fields(const struct checking *checking,
         struct str first = str_cut(&dotted, '.');
         if (servicenow_probe_has(probe, first)) {
             continue;
-        }
-        if (is_needed(task, i)) {
-            say(checking, FINDING_ERROR, task->name,
-                "the account cannot read %s of table %s, without which nothing can be loaded; "
-                "grant "
-                "read access to it",
-                task->fields[i].name, task->table);
-            return false;
         }
         if (n_missing++ < NAMES_SHOWN) {
             buf_addf(&missing, "%s%s", n_missing > 1 ? ", " : "", task->fields[i].name);
@@ -175,6 +186,40 @@ static bool check_fields(const struct checking *checking,
 }
 
 /* false when the whole source is out of reach, so that further tasks need not be asked. */
+static bool
+say_failure(const struct checking *checking, const struct task_def *task, const struct error *err)
+{
+    bool is_source =
+        err->http_status == 401 || err->code == ERROR_CANCELLED ||
+        (err->code != ERROR_DENIED && err->code != ERROR_LIMIT && err->http_status == 0);
+    say_error(checking, is_source ? NULL : task->name, err);
+    return !is_source;
+}
+
+/* What the account sees of a table that shows it something, and whether the walks' queries are
+ * answered. */
+static bool check_rights(const struct checking *checking,
+                         const struct task_def *task,
+                         const struct servicenow_probe *probe)
+{
+    if (probe->records > 0 && !check_needed(checking, task, probe)) {
+        return true;
+    }
+    int64_t now_us = probe->date_us != 0 ? probe->date_us : probe->local_us;
+    struct error err = ERROR_INIT;
+    bool is_answered = servicenow_rights_ask(task, checking->http, now_us, &err);
+    if (!is_answered && !say_failure(checking, task, &err)) {
+        return false;
+    }
+    if (probe->records > 0 && check_fields(checking, task, probe) && is_answered) {
+        say(checking, FINDING_OK, task->name,
+            "table %s is readable with all %zu fields, %" PRId64 " records", task->table,
+            task->n_fields, probe->total);
+    }
+    return true;
+}
+
+/* Results as for say_failure. */
 static bool check_task(struct checking *checking, const struct task_def *task)
 {
     struct servicenow_probe probe CLEANUP(servicenow_probe_release);
@@ -185,10 +230,7 @@ static bool check_task(struct checking *checking, const struct task_def *task)
         return true;
     }
     if (!servicenow_probe_table(task, checking->http, &probe, &err)) {
-        bool is_source = err.http_status == 401 || err.code == ERROR_CANCELLED ||
-                         (err.code != ERROR_DENIED && err.http_status == 0);
-        say_error(checking, is_source ? NULL : task->name, &err);
-        return !is_source;
+        return say_failure(checking, task, &err);
     }
     if (!checking->is_reached) {
         checking->is_reached = true;
@@ -196,29 +238,22 @@ static bool check_task(struct checking *checking, const struct task_def *task)
         check_clock(checking, &probe);
         check_zone(checking, task);
     }
-    if (probe.records == 0) {
-        if (probe.total > 0) {
-            say(checking, FINDING_WARNING, task->name,
-                "table %s holds %" PRId64 " records, but the account cannot read the first of "
-                "them; grant it a read role (for incidents: sn_incident_read)",
-                task->table, probe.total);
-        } else {
-            say(checking, FINDING_WARNING, task->name,
-                "table %s shows no record: it is empty, or the account may not see it",
-                task->table);
-        }
+    if (probe.records == 0 && probe.total <= 0) {
+        say(checking, FINDING_WARNING, task->name,
+            "table %s shows no record: it is empty, or the account may not see it", task->table);
         return true;
+    }
+    if (probe.records == 0) {
+        say(checking, FINDING_WARNING, task->name,
+            "table %s holds %" PRId64 " records, but the account cannot read the first of "
+            "them; grant it a read role (for incidents: sn_incident_read)",
+            task->table, probe.total);
     }
     if (!servicenow_probe_check_filter(&probe, task, &err)) {
         say_error(checking, task->name, &err);
         return true;
     }
-    if (check_fields(checking, task, &probe)) {
-        say(checking, FINDING_OK, task->name,
-            "table %s is readable with all %zu fields, %" PRId64 " records", task->table,
-            task->n_fields, probe.total);
-    }
-    return true;
+    return check_rights(checking, task, &probe);
 }
 
 void servicenow_check(const struct source_config *source,

@@ -326,6 +326,12 @@ static void repeat_page(struct fake_table *table, struct buf *body)
     buf_add_c(body, table->first_page);
 }
 
+static bool is_denied(const struct fake_table *table)
+{
+    return (table->denies != NULL && strstr(table->last_query, table->denies) != NULL) ||
+           (table->denies_too != NULL && strstr(table->last_query, table->denies_too) != NULL);
+}
+
 static void free_asked(struct asked **asked)
 {
     xfree(*asked);
@@ -365,6 +371,11 @@ static enum transport_result perform(void *self,
         buf_add_c(&answer->body,
                   "{\"error\":{\"message\":\"Transaction cancelled: maximum execution "
                   "time exceeded\",\"detail\":null},\"status\":\"failure\"}");
+    } else if (is_denied(table)) {
+        answer->status = 403;
+        buf_add_c(&answer->body, "{\"error\":{\"message\":\"Insufficient rights to query "
+                                 "records\",\"detail\":\"Field(s) present in the query do not "
+                                 "have permission to be read\"},\"status\":\"failure\"}");
     } else if (answer->status == 200) {
         write_page(asked, answer);
     }

@@ -29,6 +29,8 @@ struct fake_table {
     enum fake_counts counts; /* of every answer */
     const char *drops;       /* terms that begin with this are ignored without a word */
     const char *drops_too;
+    const char *denies; /* a query that uses this field is refused (403) */
+    const char *denies_too;
     const char *hides_field; /* is missing from every record */
     bool ignores_order;
     bool repeats_page;      /* answers everything with its first page */
