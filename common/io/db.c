@@ -56,6 +56,7 @@ static struct db_result *wrap(PGresult *native)
 static PGresult *
 run(struct db *db, const char *sql, const char *const *params, size_t n_params, struct error *err)
 {
+    DB_BUSY(db);
     PGresult *result = PQexecParams(db->conn, sql, (int)n_params, NULL, params, NULL, NULL, 0);
     return expect_success(db, result, err);
 }
@@ -78,6 +79,7 @@ struct db_result *db_query_binary(
         lengths[i] = (int)params[i].len;
         formats[i] = 1;
     }
+    DB_BUSY(db);
     PGresult *result =
         PQexecParams(db->conn, sql, (int)n_params, NULL, values, lengths, formats, 1);
     return wrap(expect_success(db, result, err));
@@ -113,6 +115,7 @@ static int line_at(const char *sql, long position)
 
 bool db_script(struct db *db, const char *sql, struct error *err)
 {
+    DB_BUSY(db);
     PGresult *result = PQexec(db->conn, sql);
     const char *position = PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION);
     int line = position == NULL ? 0 : line_at(sql, strtol(position, NULL, 10));

@@ -69,6 +69,7 @@ static bool start(struct db *db, const char *sql, ExecStatusType expected, struc
 bool db_copy_in(
     struct db *db, const char *sql, struct str data, int64_t expected_rows, struct error *err)
 {
+    DB_BUSY(db);
     if (!start(db, sql, PGRES_COPY_IN, err)) {
         return false;
     }

@@ -220,6 +220,7 @@ struct db *db_open(const struct db_settings *settings, struct error *err)
 void db_close(struct db *db)
 {
     if (db != NULL) {
+        db_unwatch(db);
         PQfinish(db->conn);
         xfree(db);
     }

@@ -5,6 +5,7 @@
 
 #include <libpq-fe.h>
 
+#include "common/base/clock.h"
 #include "common/io/db.h"
 
 /*
@@ -14,6 +15,10 @@
 
 struct db {
     PGconn *conn;
+    struct db_watch *watch; /* NULL = not watched */
+    struct db *watched_next;
+    PGcancel *cancel;
+    _Atomic int64_t busy_since_us; /* monotonic; 0 = no statement is under way */
     int64_t statement_timeout_ms;
     char server[320]; /* "database "foz" at /run/postgresql port 5432", for messages */
 };
@@ -21,6 +26,19 @@ struct db {
 struct db_result {
     PGresult *native;
 };
+
+static inline void db_idle(struct db **db)
+{
+    (*db)->busy_since_us = 0;
+}
+
+/* Until the end of the block a statement is under way. */
+#define DB_BUSY(pointer)                                                                           \
+    struct db *db_busy_ CLEANUP(db_idle) = (pointer);                                              \
+    db_busy_->busy_since_us = clock_monotonic_us()
+
+/* Of db_watch.c, for db_close. */
+void db_unwatch(struct db *db);
 
 static inline void pg_result_clear(PGresult **result)
 {

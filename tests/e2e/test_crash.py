@@ -6,8 +6,10 @@ import signal
 import time
 import unittest
 
+import psycopg2
+
 import control
-from foz import COMPLETE, INCIDENTS, SANITIZER, TERMINATED, FozTest, wait_until
+from foz import COMPLETE, INCIDENTS, RIGHTS, SANITIZER, TERMINATED, FozTest, wait_until
 
 SEED = int(os.environ.get("FOZ_TEST_SEED", "20160324"))
 
@@ -108,6 +110,53 @@ class Crash(FozTest):
                 self.assertNotEqual(before[task][1], after[task][1], f"{task}: rows without their watermark")
         self.assert_no_leftovers()
         self.next_run_is_exact()
+
+    def stop_behind_a_lock(self, table, *arguments):
+        """SIGTERM for a worker that waits for somebody's lock on a table."""
+        holder = psycopg2.connect(self.database.url)
+        try:
+            holder.cursor().execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+            program = self.start_worker("load", "incidents", *arguments)
+            wait_until(lambda: self.database.one("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                                                 " AND wait_event_type = 'Lock'") != "0", "the worker waits for the lock")
+            program.signal(signal.SIGTERM)
+            self.assertEqual(TERMINATED, program.wait(60), program.err())
+        finally:
+            holder.close()
+        self.assertEqual("interrupted", self.database.last_execution()["status"])
+        self.assert_no_leftovers()
+
+    def test_sigterm_is_obeyed_while_somebody_locks_a_landed_table(self):
+        self.load("incidents", "--mode", "full")
+        self.mutate(1)
+        self.stop_behind_a_lock("servicenow.incident", "--mode", "full")
+        self.next_run_is_exact()
+
+    def test_sigterm_is_obeyed_while_somebody_locks_the_common_model(self):
+        self.load("incidents")
+        self.database.run("INSERT INTO core.owed (source, task) VALUES ('snow', 'incident')")
+        self.stop_behind_a_lock("core.ticket", "--task", "task_time_worked")
+        self.assertIn("core is not up to what was loaded from snow", self.database.last_execution()["error_message"])
+        self.assertEqual("1", self.database.one("SELECT count(*) FROM core.owed"))
+        self.next_run_is_exact()
+        self.assertEqual("0", self.database.one("SELECT count(*) FROM core.owed"))
+
+    def test_a_failure_of_the_common_model_hides_no_other(self):
+        self.load("incidents")
+        self.database.run("""
+            UPDATE core.ticket SET title = 'by hand';
+            INSERT INTO core.owed (source, task) VALUES ('snow', 'incident');
+            CREATE FUNCTION public.no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$;
+            CREATE TRIGGER no BEFORE UPDATE ON core.ticket EXECUTE FUNCTION public.no()""")
+        self.sim.do(control.fault("forbidden_403", table="task_time_worked", every=1))
+        self.load("incidents", expect=RIGHTS)
+        execution = self.database.last_execution()
+        self.assertEqual("error", execution["status"])
+        self.assertIn("core is not up to what was loaded from snow", execution["error_message"])
+        self.assertIn("task_time_worked", execution["error_message"])
+        self.database.run("DROP TRIGGER no ON core.ticket")
+        self.next_run_is_exact()
+        self.assertEqual("0", self.database.one("SELECT count(*) FROM core.ticket WHERE title = 'by hand'"))
 
     def test_postgresql_restarts_in_the_middle(self):
         self.load("incidents", "--mode", "full")

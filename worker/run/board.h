@@ -113,7 +113,8 @@ struct board {
     const struct claim *claim;
     bool allow_mass_delete;
     struct stop *stop;
-    void **sessions; /* per source index; written before the lanes start */
+    struct db_watch *watch; /* of the connections that work on it */
+    void **sessions;        /* per source index; written before the lanes start */
     struct task_run *tasks;
     size_t n_tasks;
     int wake_fd; /* eventfd: written when a lane has ended */

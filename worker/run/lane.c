@@ -7,6 +7,7 @@
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/io/db_watch.h"
 #include "worker/load/form.h"
 #include "worker/load/known.h"
 #include "worker/run/confirm.h"
@@ -38,7 +39,11 @@ static bool ready_db(struct lane_state *state, struct error *err)
     struct db_settings settings = {.url = state->board->config->database_url,
                                    .application_name = name};
     state->db = db_open(&settings, err);
-    return state->db != NULL;
+    if (state->db == NULL) {
+        return false;
+    }
+    db_watch_add(state->board->watch, state->db);
+    return true;
 }
 
 static struct http_client *ready_client(struct lane_state *state, const struct task_run *task)

@@ -7,6 +7,7 @@
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/io/db_watch.h"
 #include "common/io/json.h"
 #include "worker/load/project.h"
 #include "worker/run/lane.h"
@@ -18,6 +19,8 @@
 #define HEARTBEAT_US       US_PER_S
 #define PROGRESS_US        (200 * US_PER_MS)
 #define FINISH_PATIENCE_US (60 * US_PER_S)
+/* What a statement may take on once the execution is to stop: a publish is rather finished. */
+#define STATEMENT_PATIENCE_US (10 * US_PER_S)
 
 struct load_running {
     const struct config *config;
@@ -442,7 +445,9 @@ static bool settle_core(struct load_running *running, struct error *err)
         if (!has_published(running, s) || stop_is_requested(running->stop)) {
             continue;
         }
-        db = db != NULL ? db : db_open(&settings, err);
+        if (db == NULL && (db = db_open(&settings, err)) != NULL) {
+            db_watch_add(running->board.watch, db);
+        }
         int64_t started_us = clock_monotonic_us();
         bool settled = false;
         if (db == NULL || !project_settle(db, &running->config->sources[s], running->claim->id,
@@ -463,6 +468,22 @@ static void report_failure(struct run_report *report, const struct error *err)
     report->status = TASK_FAILED;
     report->exit_code = err->code == ERROR_CONFIG ? EXIT_BAD_CONFIG : policy_exit_of_error(err);
     (void)snprintf(report->message, sizeof(report->message), "%s", err->msg);
+}
+
+/* The tasks are published; core is not up to them. */
+static void
+add_settle_failure(struct run_report *report, const struct error *err, enum stop_reason stopped)
+{
+    enum task_status status = policy_failure_status(err, stopped);
+    int exit_code = status == TASK_INTERRUPTED ? EXIT_STOPPED : policy_exit_of_error(err);
+    if (report->status != TASK_INTERRUPTED && report->status != TASK_CANCELLED) {
+        report->status = status;
+    }
+    report->exit_code = policy_exit_worse(report->exit_code, exit_code);
+    struct buf text CLEANUP(buf_release) = {0};
+    buf_init(&text, sizeof(report->message) * 2);
+    buf_addf(&text, "%s%s%s", err->msg, report->message[0] != '\0' ? "; " : "", report->message);
+    (void)snprintf(report->message, sizeof(report->message), "%s", text.ptr);
 }
 
 static bool prepare(struct load_running *running, struct error *err)
@@ -498,11 +519,13 @@ void load_run(const struct config *config,
     struct error err = ERROR_INIT;
     enum stop_reason stopped = STOP_NONE;
     if (prepare(&running, &err)) {
+        running.board.watch = db_watch_new(running.stop, STATEMENT_PATIENCE_US);
         open_sources(&running);
         run_lanes(&running);
         close_sources(&running);
         drop_left_over(&running);
         bool settled = settle_core(&running, &err);
+        db_watch_free(TAKE(running.board.watch));
         stopped = stop_reason(running.stop);
         fill_report(&running, ret_report);
         ret_report->status =
@@ -513,7 +536,7 @@ void load_run(const struct config *config,
         ret_report->exit_code = policy_execution_exit(ret_report->tasks, ret_report->n_tasks,
                                                       ret_report->status, stopped);
         if (!settled) {
-            report_failure(ret_report, &err);
+            add_settle_failure(ret_report, &err, stopped);
         }
     } else {
         report_failure(ret_report, &err);
