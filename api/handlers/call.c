@@ -25,6 +25,9 @@ void call_fail(struct call *call, const struct error *err)
  * hundred, of up to 100 KB each. */
 #define KEPT_PARAMS_MAX 4
 
+#define RETRIES  2
+#define DEADLOCK "40P01"
+
 struct question {
     const char *name; /* to keep it prepared under; NULL = not to be kept */
     const char *sql;
@@ -48,7 +51,8 @@ static struct db_result *ask(struct call *call, const struct question *question)
             return result;
         }
         bool was_lost = db != NULL && !db_is_alive(db);
-        if (!was_lost || attempt > 0) {
+        bool was_in_the_way = strcmp(err.sqlstate, DEADLOCK) == 0; /* of a migration */
+        if ((!was_lost && !was_in_the_way) || attempt >= RETRIES) {
             call_fail(call, &err);
             return NULL;
         }

@@ -60,7 +60,8 @@ struct call {
 };
 
 /* A statement of schema/queries with $n parameters on the reading connection. NULL: the problem is
- * set and the failure logged. A connection that turns out dead is replaced once. */
+ * set and the failure logged. A connection that turns out dead is replaced, a deadlock tried again.
+ */
 struct db_result *
 call_query(struct call *call, const char *query, const char *const *params, size_t n_params);
 

@@ -24,7 +24,8 @@ static void add_cors(struct call *call)
                     STR_ARG(origin));
     response_header(call->response, call->request, "Access-Control-Expose-Headers",
                     "ETag, Link, Location, Retry-After, RateLimit, RateLimit-Policy, "
-                    "Preference-Applied, traceparent, X-Request-Id");
+                    "Preference-Applied, Foz-As-Of, Foz-Lag-Seconds, Foz-Fresh, traceparent, "
+                    "X-Request-Id");
 }
 
 static void add_common_headers(struct call *call)

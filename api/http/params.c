@@ -116,6 +116,9 @@ static bool add_one(struct params *params,
     if (spec->type == PARAM_INSTANT) {
         copy = repair_offset(request->arena, copy);
     }
+    if (value->said_as == NULL) {
+        value->said_as = str_equal_c(name, spec->name) ? spec->name : spec->alias;
+    }
     for (size_t i = 0; i < value->n_texts; i++) {
         if (strcmp(value->texts[i], copy) == 0) {
             return true; /* said twice, meant once */
@@ -355,11 +358,14 @@ static bool check_choice(const struct param_spec *spec, const char *text, struct
                                  list.ptr);
 }
 
-static bool check_value(const struct param_spec *spec, const char *text, struct problem *problem)
+static bool check_value(const struct param_spec *spec,
+                        const char *said_as,
+                        const char *text,
+                        struct problem *problem)
 {
     int64_t number = 0;
     bool flag = false;
-    struct str name = str_from(spec->name);
+    struct str name = str_from(said_as);
     switch (spec->type) {
     case PARAM_TEXT:
         return true;
@@ -370,18 +376,18 @@ static bool check_value(const struct param_spec *spec, const char *text, struct 
                problem_set_parameter(problem, name, "invalid_parameter",
                                      "%s \"%.64s\" is not a time: write 2026-01-31 or "
                                      "2026-01-31T13:45:00Z (a + in a query string is %%2B)",
-                                     spec->name, text);
+                                     said_as, text);
     case PARAM_INTEGER:
         return str_to_int64(str_from(text), spec->min, spec->max, &number) ||
                problem_set_parameter(problem, name, "invalid_parameter",
                                      "%s \"%.64s\" is not a whole number from %lld to %lld",
-                                     spec->name, text, (long long)spec->min, (long long)spec->max);
+                                     said_as, text, (long long)spec->min, (long long)spec->max);
     case PARAM_CHOICE:
         return check_choice(spec, text, problem);
     case PARAM_BOOL:
         return parse_bool(text, &flag) ||
                problem_set_parameter(problem, name, "invalid_parameter",
-                                     "%s \"%.64s\" must be true or false", spec->name, text);
+                                     "%s \"%.64s\" must be true or false", said_as, text);
     }
     return false;
 }
@@ -390,7 +396,8 @@ static bool check_values(const struct params *params, struct problem *problem)
 {
     for (size_t i = 0; i < params->n_specs; i++) {
         for (size_t k = 0; k < params->values[i].n_texts; k++) {
-            if (!check_value(&params->specs[i], params->values[i].texts[k], problem)) {
+            if (!check_value(&params->specs[i], params->values[i].said_as,
+                             params->values[i].texts[k], problem)) {
                 return false;
             }
         }

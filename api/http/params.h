@@ -38,7 +38,8 @@ struct param_spec {
 };
 
 struct param_value {
-    const char **texts; /* NUL-terminated */
+    const char **texts;  /* NUL-terminated */
+    const char *said_as; /* the name or its alias, as the request has it first */
     size_t n_texts;
     size_t capacity;
 };

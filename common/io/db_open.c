@@ -221,6 +221,7 @@ void db_close(struct db *db)
 {
     if (db != NULL) {
         db_unwatch(db);
+        db_forget_prepared(db);
         PQfinish(db->conn);
         xfree(db);
     }

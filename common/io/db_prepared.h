@@ -8,8 +8,8 @@
  */
 
 /* As db_query, for a statement asked again and again: prepared under `name` when the connection
- * meets it first. One name always means one text. Not inside a transaction: the first time costs a
- * failed statement. */
+ * meets it first. One name always means one text. Not inside a transaction: a statement that has to
+ * be prepared anew fails first. */
 struct db_result *db_query_prepared(struct db *db,
                                     const char *name,
                                     const char *sql,

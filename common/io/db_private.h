@@ -19,6 +19,8 @@ struct db {
     struct db *watched_next;
     PGcancel *cancel;
     _Atomic int64_t busy_since_us; /* monotonic; 0 = no statement is under way */
+    char **prepared;               /* names of the statements it has prepared */
+    size_t n_prepared;
     int64_t statement_timeout_ms;
     char server[320]; /* "database "foz" at /run/postgresql port 5432", for messages */
 };
@@ -37,8 +39,9 @@ static inline void db_idle(struct db **db)
     struct db *db_busy_ CLEANUP(db_idle) = (pointer);                                              \
     db_busy_->busy_since_us = clock_monotonic_us()
 
-/* Of db_watch.c, for db_close. */
+/* For db_close. */
 void db_unwatch(struct db *db);
+void db_forget_prepared(struct db *db);
 
 static inline void pg_result_clear(PGresult **result)
 {

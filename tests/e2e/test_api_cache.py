@@ -6,7 +6,10 @@ import threading
 import time
 import unittest
 
+import psycopg2
+
 import foz
+import query
 import reading
 from reading import Blocked
 
@@ -252,6 +255,21 @@ class Pressure(reading.ReadingCase):
             thread.join(60)
         self.assertTrue(all(status == 200 or (status == 503 and int(retry) >= 1) for status, retry in results), results)
         self.assertGreaterEqual(sum(status == 200 for status, _ in results), 256)
+
+    def test_a_deadlock_with_a_migration_is_tried_again(self):
+        holder = psycopg2.connect(self.url)
+        try:
+            cursor = holder.cursor()
+            cursor.execute("LOCK TABLE core.breach IN ACCESS EXCLUSIVE MODE")
+            with concurrent.futures.ThreadPoolExecutor() as threads:
+                asked = threads.submit(self.get, "/v1/sla/breaches?limit=77", timeout_s=60)
+                foz.wait_until(lambda: query.one(self.url, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'foz-api'"
+                                                           " AND wait_event_type = 'Lock'") == "1", "the reader waits")
+                cursor.execute("LOCK TABLE api.technician IN ACCESS EXCLUSIVE MODE")  # the reader has it, and gives way
+                holder.commit()
+                self.assertEqual(asked.result().status, 200)
+        finally:
+            holder.close()
 
     def test_who_waits_too_long_is_refused_and_the_health_is_told_meanwhile(self):
         codes, slowest_s = [], 0

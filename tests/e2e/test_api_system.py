@@ -252,6 +252,7 @@ class Cors(reading.ReadingCase):
             self.assertEqual(good.headers["Access-Control-Allow-Origin"], "https://dash.acme.com")
             self.assertIn("ETag", good.headers["Access-Control-Expose-Headers"])
             self.assertIn("Link", good.headers["Access-Control-Expose-Headers"])
+            self.assertIn("Foz-As-Of", good.headers["Access-Control-Expose-Headers"])
             bad = self.read("/v1/tickets", headers={"Origin": "https://evil.example"})
             self.assertIsNone(bad.headers["Access-Control-Allow-Origin"])
             for answer in (good, bad, self.read("/v1/tickets")):

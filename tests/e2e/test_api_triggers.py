@@ -66,6 +66,7 @@ class Triggers(ApiCase):
                 ({"from": "2026-01-01", "mode": "full"}, "mode", ["full"]),
                 ({"mode": "window"}, "mode", ["window"]),
                 ({"from": "2026-01-01", "data_inicio": "2026-01-02"}, "data_inicio", ["two different"]),
+                ({"data_inicio": "yesterday"}, "data_inicio", ["not a time"]),
                 ({"source": "sno"}, "source", ["sno", "snow"]),
                 ({"task": "incidents"}, "task", ["incident"]),
                 ({"task": ["sys_user"]}, "task", ["sys_user"]),
