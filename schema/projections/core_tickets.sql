@@ -1,6 +1,12 @@
 -- Tickets in core, and the events that tell what differed. core.TYPE_ticket says what a ticket is made of;
 -- here core.ticket is brought up to it, for the tickets in pg_temp.touched or for all of a source.
 
+-- How late it is at the source: as the publish says, else as of its latest watermark.
+CREATE OR REPLACE FUNCTION core.source_time(p_source text) RETURNS timestamptz LANGUAGE sql STABLE AS $$
+  SELECT coalesce(nullif(current_setting('foz.source_time', true), '')::timestamptz,
+                  (SELECT max(w.high) FROM ops.watermark w WHERE w.source = p_source), now())
+$$;
+
 -- Events from the difference that pg_temp.change holds. Where the source keeps its history, only of
 -- what history cannot tell: that a ticket came, or is gone altogether.
 CREATE OR REPLACE FUNCTION core.record_changes(
@@ -35,10 +41,11 @@ BEGIN
   IF p_only_new THEN
     RETURN;
   END IF;
-  -- Gone from the source, by a clock that only we have.
+  -- Gone from the source, which does not say when: since the last look, and after its last change.
   INSERT INTO core.ticket_event (event_id, ticket_id, type, occurred_at, execution_id, trace_id, payload)
   SELECT core.event_id((c.old).ticket_id, 'TicketDeletedV1', coalesce(p_execution::text, now()::text)),
-         (c.old).ticket_id, 'TicketDeletedV1', now(), p_execution, p_trace, '{"how": "deleted"}'
+         (c.old).ticket_id, 'TicketDeletedV1', greatest(core.source_time(p_source), (c.old).updated_at), p_execution, p_trace,
+         '{"how": "deleted"}'
     FROM pg_temp.change c
    WHERE c.ticket_id IS NULL AND (c.old).deleted_at IS NULL
   ON CONFLICT DO NOTHING;

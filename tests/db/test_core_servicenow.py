@@ -99,8 +99,11 @@ class ServiceNow(CoreCase):
         self.assertNotIn("team", assignment)
         self.assertTrue(all(event["occurred_at"] == "2026-03-02T08:00:00+00:00" for name, event in events.items()
                             if name != "TicketCreatedV1"))
+        query.script(self.url, "INSERT INTO ops.watermark (source, task, cursor, high, execution_id)"
+                               f" VALUES ('snow', 'incident', '{{}}', '{at('02 09:00')}', 1)")
         self.publish("snow", "incident", gone=["i1"])
         self.assertIsNone(self.ticket("snow:i1"))
+        self.assertEqual("2026-03-02T09:00:00+00:00", self.events("snow:i1", "TicketDeletedV1")[0]["occurred_at"])
         self.publish("snow", "incident", changed)
         self.assertEqual(["TicketDeletedV1", "TicketRestoredV1"], [kind for kind in self.kinds("snow:i1")
                                                                    if kind in ("TicketDeletedV1", "TicketRestoredV1")])

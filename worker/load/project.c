@@ -4,9 +4,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/clock.h"
+
 #define SQL_MAX ((size_t)4 * 1024 * 1024)
 
 static const char *const source_types[] = {"azure_devops", "glpi", "servicenow"};
+
+bool project_set_time(struct db *db, int64_t source_us, struct error *err)
+{
+    char seconds[40];
+    (void)snprintf(seconds, sizeof(seconds), "%" PRId64 ".%06" PRId64, source_us / US_PER_S,
+                   source_us % US_PER_S);
+    return db_execute(db,
+                      "SELECT set_config('foz.source_time', to_timestamp($1::numeric)::text, true)",
+                      DB_PARAMS(seconds), NULL, err);
+}
 
 bool project_refresh(struct db *db,
                      const struct source_config *source,

@@ -13,6 +13,10 @@
  * schema/projections. What is here only calls them; what a ticket is made of is said there.
  */
 
+/* Inside the transaction of a publish: how late it is by the source's clock, for what is told by no
+ * time of its own. Without it that is the source's latest watermark. */
+bool project_set_time(struct db *db, int64_t source_us, struct error *err);
+
 /* Inside the transaction of a publish, after merge_apply: brings core up to what pg_temp.delta
  * lists, or leaves it to project_settle if that is very much. Waits for other publishes that change
  * core. */

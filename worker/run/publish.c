@@ -165,6 +165,9 @@ static bool refresh_core(struct db *db,
 {
     bool changed = merged->inserted + merged->updated + merged->deleted > 0 ||
                    (merged->staged > 0 && task->task->last_seen_column != NULL);
+    if (changed && task->plan.high_us > 0 && !project_set_time(db, task->plan.high_us, err)) {
+        return false;
+    }
     return !changed || project_refresh(db, task->source, task->task->name, board->claim->id,
                                        board->claim->trace_id, err);
 }
