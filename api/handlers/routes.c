@@ -77,6 +77,8 @@ const struct route public_routes[] = {
      .summary = "Queues a load. `Prefer: wait=N` waits up to N (at most 60) seconds for its end; "
                 "`Idempotency-Key` makes a repetition safe.",
      .schema = "Accepted",
+     .other_status = 200,
+     .other_schema = "Finished",
      .answer = load_trigger_v1_answer},
     {.method = "GET",
      .pattern = "/v1/loads",
@@ -112,6 +114,8 @@ const struct route public_routes[] = {
      .operation = "cancelExecution",
      .summary = "Cancels a queued execution at once (200), asks a running one to stop (202).",
      .schema = "Cancelled",
+     .other_status = 202,
+     .other_schema = "Cancelled",
      .answer = execution_cancel_answer},
     {.method = "GET",
      .pattern = "/v1/tickets",

@@ -127,14 +127,19 @@ static void write_body(struct buf *out, const struct route *route)
     buf_add_c(out, "}}");
 }
 
+static void write_json_content(struct buf *out, const char *schema)
+{
+    buf_addf(out, "\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/%s\"}}",
+             schema);
+}
+
 static void write_content(struct buf *out, const struct route *route)
 {
     if (route->media != NULL) {
         buf_addf(out, "\"%s\":{\"schema\":{\"type\":\"string\"}}", route->media);
         return;
     }
-    buf_addf(out, "\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/%s\"}}",
-             route->schema);
+    write_json_content(out, route->schema);
     if (route->is_list) {
         buf_add_c(out, ",\"text/csv\":{\"schema\":{\"type\":\"string\"}},\"application/x-ndjson\":{"
                        "\"schema\":{\"type\":\"string\"}}");
@@ -146,8 +151,13 @@ static void write_responses(struct buf *out, const struct route *route)
     buf_addf(out, ",\"responses\":{\"%d\":{\"description\":\"Good.\",\"content\":{", route->status);
     write_content(out, route);
     buf_add_c(out, "}}");
-    bool is_validated = strcmp(route->method, "GET") == 0 && route->scope != SCOPE_NONE;
-    if (is_validated) {
+    if (route->other_status != 0) {
+        buf_addf(out, ",\"%d\":{\"description\":\"Good, too: see above.\",\"content\":{",
+                 route->other_status);
+        write_json_content(out, route->other_schema);
+        buf_add_c(out, "}}");
+    }
+    if (strcmp(route->method, "GET") == 0) {
         buf_add_c(out, ",\"304\":{\"description\":\"What If-None-Match names is still good.\"}");
     }
     buf_add_c(out, ",\"default\":{\"description\":\"Refused or failed.\",\"content\":{"

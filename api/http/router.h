@@ -34,12 +34,14 @@ struct route {
     bool from_memory; /* answered on the polling thread: never touches the database */
     bool is_list;     /* paged; CSV and NDJSON on request */
     int status;       /* of a good answer */
+    int other_status; /* of another good answer; 0 = there is none */
     const struct param_spec *params;
     size_t n_params;
     const char *operation; /* operationId */
     const char *summary;
     const char *schema; /* of the answer, in the OpenAPI document */
-    const char *media;  /* of an answer that is not JSON, instead of a schema */
+    const char *other_schema;
+    const char *media; /* of an answer that is not JSON, instead of a schema */
 
     /* Builds the answer. Runs on a database thread, or on the polling thread if from_memory. */
     void (*answer)(struct call *call);

@@ -7,6 +7,7 @@ import re
 import time
 import unittest
 
+import openapi
 from api_case import ApiCase
 
 
@@ -135,6 +136,7 @@ class Executions(ApiCase):
         self.sql("INSERT INTO ops.execution_log (load, mode, trigger, status) VALUES ('incidents', 'full', 'cli', 'running')")
         answer = self.post("/v1/executions/2/cancel")
         self.assertEqual((answer.status, answer.json()["status"]), (202, "cancelling"), answer)
+        openapi.Document(self.get("/openapi.json").json()).check_answer("/v1/executions/2/cancel", answer, "post")
         self.assertEqual(self.rows("SELECT status, cancel_requested_by FROM ops.execution_log WHERE id = 2"), [("running", "key:tests")])
         self.assert_problem(self.post("/v1/executions/77/cancel"), 404, "unknown_execution")
         self.assert_problem(self.post("/v1/executions/x/cancel"), 400, "invalid_parameter")

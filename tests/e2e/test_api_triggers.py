@@ -5,6 +5,7 @@ import time
 import unittest
 
 import foz
+import openapi
 from api_case import ApiCase
 
 
@@ -144,6 +145,7 @@ class Triggers(ApiCase):
         self.assertEqual((execution["execution_id"], execution["status"], execution["records_read"]),
                          (1, "success", 9007199254740993))
         self.assertEqual(execution["tasks"][0]["task"], "incident")
+        openapi.Document(self.get("/openapi.json").json()).check_answer("/v1/loads/incidents", answer, "post")
 
     def test_wait_gives_up_after_its_time_and_answers_202(self):
         started = time.monotonic()

@@ -206,14 +206,16 @@ class Increments(FozTest):
         self.load("incidents", "configurations")
         self.load("incidents", "configurations")  # the overlap is read again once more
         before = {task: self.database.snapshot(task) for task in TASKS}
-        self.database.run("CHECKPOINT")
-        position = self.database.wal_position()
-        self.load("incidents")
-        written = self.database.wal_position() - position
+        written = []
+        for _ in range(3):  # autovacuum may come between
+            self.database.run("CHECKPOINT")
+            position = self.database.wal_position()
+            self.load("incidents")
+            written.append(self.database.wal_position() - position)
         self.assertEqual(before, {task: self.database.snapshot(task) for task in TASKS})  # etl_updated_at included
         execution = self.database.last_execution()
         self.assertEqual((0, 0, 0), tuple(execution["records_" + part] for part in ("inserted", "updated", "deleted")))
-        self.assertLess(written, 4 * 64 * 1024, "bytes of WAL of four tasks")
+        self.assertLess(min(written), 4 * 64 * 1024, "bytes of WAL of four tasks")
         for name, task in self.database.tasks(execution["id"]).items():
             self.assertLessEqual(task["requests"], 3, name)
 
