@@ -280,7 +280,7 @@ class Windows(FozTest):
         at_low = [identity for stamp, identity in opened if stamp == low]
         at_high = [identity for stamp, identity in opened if stamp == high]
         self.sim.change(control.delete("incident", at_low[0]), control.delete("incident", at_high[0]))
-        self.load("incidents", "--task", "incident", "--from", low.replace(" ", "T") + "Z", "--to", high.replace(" ", "T") + "Z")
+        self.load("incidents", "--task", "incident", "--data_inicio", low.replace(" ", "T") + "Z", "--data_fim", high.replace(" ", "T") + "Z")
         left = {row[0] for row in self.database.rows("SELECT sys_id FROM servicenow.incident")}
         self.assertNotIn(at_low[0], left)
         self.assertIn(at_high[0], left)

@@ -23,11 +23,21 @@ static const struct option_help OPTIONS[] = {
     {'s', "source", "NAME", "only this source of the configuration (may be repeated)"},
     {'t', "task", "NAME", "only this task of the load (may be repeated)"},
     {'m', "mode", "MODE", "incremental, window, full or reconcile"},
-    {'f', "from", "TIME", "start of the window: RFC 3339 or a date (midnight UTC)"},
-    {'u', "to", "TIME", "end of the window, exclusive"},
+    {'f', "from", "TIME",
+     "start of the window: RFC 3339 or a date (midnight UTC); also --data_inicio"},
+    {'u', "to", "TIME", "end of the window, exclusive; also --data_fim"},
     {'a', "allow-mass-delete", NULL, "release the fuse that holds back large deletions"},
     {'w', "no-wait", NULL, "exit with 75 if the load is running, instead of waiting"},
     {'g', "trigger", "WHO", "what the run log says of the cause: cli or timer"},
+};
+
+/* Other names of options, as POST knows them too. */
+static const struct {
+    char letter;
+    const char *name;
+} ALIASES[] = {
+    {'f', "data_inicio"},
+    {'u', "data_fim"},
 };
 
 static const char ALWAYS[] = "chV";
@@ -151,7 +161,7 @@ static bool take_options(int argc,
                          char given[ARRAY_SIZE(OPTIONS) + 1],
                          struct error *err)
 {
-    struct option options[ARRAY_SIZE(OPTIONS) + 1] = {0};
+    struct option options[ARRAY_SIZE(OPTIONS) + ARRAY_SIZE(ALIASES) + 1] = {0};
     size_t n_given = 0;
     int letter = 0;
     for (size_t i = 0; i < ARRAY_SIZE(OPTIONS); i++) {
@@ -159,6 +169,10 @@ static bool take_options(int argc,
             (struct option){.name = OPTIONS[i].name,
                             .has_arg = OPTIONS[i].value != NULL ? required_argument : no_argument,
                             .val = OPTIONS[i].letter};
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(ALIASES); i++) {
+        options[ARRAY_SIZE(OPTIONS) + i] = (struct option){
+            .name = ALIASES[i].name, .has_arg = required_argument, .val = ALIASES[i].letter};
     }
     opterr = 0;
     while ((letter = getopt_long(argc, argv, ":c:hV", options, NULL)) != -1) {
