@@ -65,9 +65,9 @@ class Builds:
             started = time.monotonic()
             code, output = self._make(directory, ["-Dwerror=true", *options], env)
             totals = single(f"{directory} builds without a warning", code == 0, output, time.monotonic() - started)
-            self.results[directory] = code == 0, Totals()  # counted once, used often
+            self.results[directory] = code == 0
             return code == 0, totals
-        return self.results[directory]
+        return self.results[directory], Totals()  # counted once, used often
 
     @staticmethod
     def _make(directory, options, env):
