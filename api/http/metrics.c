@@ -11,8 +11,8 @@
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
 
-static const int statuses[] = {200, 202, 204, 304, 400, 401, 403, 404, 405, 406, 409,
-                               413, 415, 422, 429, 431, 500, 501, 503, 505, 0};
+static const int statuses[] = {200, 202, 204, 304, 400, 401, 403, 404, 405, 406,
+                               409, 413, 415, 422, 429, 431, 500, 503, 505, 0};
 
 #define N_STATUSES ARRAY_SIZE(statuses)
 
