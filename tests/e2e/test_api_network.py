@@ -367,7 +367,7 @@ class Stop(api_case.ApiCase):
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
                 return False
-            except ConnectionRefusedError:
+            except (ConnectionRefusedError, ConnectionResetError):  # reset: the listener closed at that moment
                 return True
         foz.wait_until(refused, "no connection is accepted any more", 5)
         waiter.join(20)

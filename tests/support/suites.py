@@ -5,6 +5,7 @@ import glob
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -250,6 +251,12 @@ SUITES = {
 QUICK = ("lint", "unit", "db", "e2e")
 
 
+def processor_seconds():
+    """What all that was started and has ended took."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="tests/run", add_help=False)
     parser.add_argument("suites", nargs="*", metavar="SUITE")
@@ -276,10 +283,10 @@ def main():
     begun = time.monotonic()
     for name in names:
         say(f"== {name}: {SUITES[name].__doc__}")
-        started = time.monotonic()
+        started, used = time.monotonic(), processor_seconds()
         sums = SUITES[name](ctx)
         totals.add(sums)
-        say(f"   {sums} ({time.monotonic() - started:.0f} s)")
+        say(f"   {sums} ({time.monotonic() - started:.0f} s, {processor_seconds() - used:.0f} s of processor time)")
     say(f"== all in {time.monotonic() - begun:.0f} s")
     say(str(totals))
     return 1 if totals.failed else 0
