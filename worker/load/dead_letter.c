@@ -10,7 +10,10 @@ static bool run(struct db *db, const struct merge_sql *sql, const char *template
     return db_execute(db, text.ptr, DB_NO_PARAMS, NULL, err);
 }
 
-static bool any_open(struct db *db, const struct merge_sql *sql, bool *ret_any, struct error *err)
+bool dead_letter_any_open(struct db *db,
+                          const struct merge_sql *sql,
+                          bool *ret_any,
+                          struct error *err)
 {
     struct db_result *found CLEANUP(db_result_freep) =
         db_query(db,
@@ -66,7 +69,7 @@ bool dead_letter_merge(struct db *db,
                        struct error *err)
 {
     bool any = n_rejects > 0;
-    if (!any && !any_open(db, sql, &any, err)) {
+    if (!any && !dead_letter_any_open(db, sql, &any, err)) {
         return false;
     }
     if (!any) {

@@ -19,7 +19,8 @@
 /* Of one walk; owned by its lane. */
 struct known {
     const struct staging *staging;
-    struct buf rows; /* COPY data of rows that are not staged yet */
+    struct spans spans; /* of pages that are landed as they are; empty without staging->spans */
+    struct buf rows;    /* COPY data of rows that are not staged yet */
     int64_t n_rows;
     bool is_worth; /* the last page held so many known rows that asking for the next may pay */
 };
@@ -27,8 +28,9 @@ struct known {
 void known_init(struct known *known, const struct staging *staging);
 void known_release(struct known *known); /* what is not staged is forgotten */
 
-/* Takes the known rows out of the batch, before staging_add. *ret_rows counts them. Where pages do
- * not come in the order of the key nothing is found, and nothing lost but the question. */
+/* Takes the known rows out of the batch, before staging_add; outside of any transaction. *ret_rows
+ * counts them. Where pages do not come in the order of the key nothing is found, and nothing lost
+ * but the question. */
 bool known_take(struct db *db,
                 struct known *known,
                 struct row_batch *batch,

@@ -29,8 +29,8 @@ struct merge {
     int64_t n_known; /* staged rows that were landed as they are when their page was read */
     int64_t n_new;   /* rows of delta by kind */
     bool is_same;    /* staging and scope hold the same rows */
-    char fingerprint[128];
-    int64_t n_changed; /* other hash, before it is known whether the content differs */
+    struct fingerprint print; /* of the staged rows, those of spans included */
+    int64_t n_changed;        /* other hash, before it is known whether the content differs */
     struct merge_result result;
 };
 
@@ -114,13 +114,6 @@ static bool prefer_hash_joins(struct merge *merge, bool on, struct error *err)
                      err);
 }
 
-/* A fingerprint of a set of rows: how many there are, and two sums over the hashes of their content
- * (keys included). Sums do not depend on order. */
-#define FINGERPRINT(alias)                                                                         \
-    "count(*) || ' ' || count(" alias ".etl_hash) || ' ' ||"                                       \
-    " coalesce(sum(uuid_hash_extended(" alias ".etl_hash, 0)), 0) || ' ' ||"                       \
-    " coalesce(sum(uuid_hash_extended(" alias ".etl_hash, 1)), 0)"
-
 static bool drop_foreign(struct merge *merge, struct error *err)
 {
     return merge->sql.request->parent == NULL ||
@@ -130,20 +123,40 @@ static bool drop_foreign(struct merge *merge, struct error *err)
                &merge->result.foreign, err);
 }
 
+static struct fingerprint read_fingerprint(const struct db_result *found, size_t column)
+{
+    return (struct fingerprint){
+        .n_rows = db_int64(found, 0, column),
+        .n_hashed = db_int64(found, 0, column + 1),
+        .sums = {(uint64_t)db_int64(found, 0, column + 2),
+                 (uint64_t)db_int64(found, 0, column + 3)},
+    };
+}
+
+static struct spans *spans_of(const struct merge *merge)
+{
+    struct span_pool *pool = merge->sql.request->staging->spans;
+    return pool != NULL && pool->ended.n_spans > 0 ? &pool->ended : NULL;
+}
+
 static bool count_staged(struct merge *merge, struct error *err)
 {
+    const struct spans *spans = spans_of(merge);
     struct db_result *found CLEANUP(db_result_freep) =
         ask(merge,
-            "SELECT count(*), count(s.etl_absent), count(*) FILTER (WHERE " MERGE_IS_KNOWN "),"
-            " " FINGERPRINT("s") " FROM {rows} s",
+            "SELECT count(s.etl_absent), count(*) FILTER (WHERE " MERGE_IS_KNOWN "),"
+            " " FINGERPRINT_SQL("s") " FROM {rows} s",
             err);
     if (found == NULL) {
         return false;
     }
-    merge->result.staged = db_int64(found, 0, 0) + merge->result.foreign;
-    merge->n_known = db_int64(found, 0, 2);
-    merge->sql.has_absent = db_int64(found, 0, 1) > merge->n_known;
-    (void)snprintf(merge->fingerprint, sizeof(merge->fingerprint), "%s", db_text(found, 0, 3));
+    merge->n_known = db_int64(found, 0, 1);
+    merge->sql.has_absent = db_int64(found, 0, 0) > merge->n_known;
+    merge->print = read_fingerprint(found, 2);
+    if (spans != NULL) {
+        fingerprint_join(&merge->print, &spans->rows);
+    }
+    merge->result.staged = merge->print.n_rows + merge->result.foreign;
     return merge->sql.request->deletes != MERGE_DELETE_UNLISTED ||
            ask_number(merge, "SELECT count(*) FROM {census}", &merge->n_census, err);
 }
@@ -156,14 +169,32 @@ static bool count_scope(struct merge *merge, struct error *err)
         return true;
     }
     struct db_result *found CLEANUP(db_result_freep) =
-        ask(merge, "SELECT count(*), " FINGERPRINT("t") " FROM {table} t WHERE {scope}", err);
+        ask(merge, "SELECT " FINGERPRINT_SQL("t") " FROM {table} t WHERE {scope}", err);
     if (found == NULL) {
         return false;
     }
-    merge->result.scope_rows = db_int64(found, 0, 0);
+    struct fingerprint scope = read_fingerprint(found, 0);
+    merge->result.scope_rows = scope.n_rows;
     merge->is_same = merge->sql.request->deletes == MERGE_DELETE_MISSING &&
-                     strcmp(merge->fingerprint, db_text(found, 0, 1)) == 0;
+                     fingerprint_equal(&merge->print, &scope);
     return true;
+}
+
+/* What differs, and which dead letters are settled, can be told only of staged rows. */
+static bool stage_spans(struct merge *merge, struct error *err)
+{
+    struct spans *spans = spans_of(merge);
+    bool has_letters = merge->n_rejects > 0;
+    if (spans == NULL) {
+        return true;
+    }
+    if (merge->is_same && !has_letters &&
+        !dead_letter_any_open(merge->db, &merge->sql, &has_letters, err)) {
+        return false;
+    }
+    return (merge->is_same && !has_letters) ||
+           (spans_stage(merge->db, merge->sql.request->staging, spans, err) &&
+            count_staged(merge, err));
 }
 
 static const char delete_duplicates[] =
@@ -204,15 +235,10 @@ static bool drop_old_delta(struct merge *merge, struct error *err)
 }
 
 /* Known rows hold no content to write: they must be landed still as they were when their page was
- * read. We alone write to the table, so what is not was changed by hand meanwhile, and lost its
- * hash; the next load sends it whole. */
+ * read. */
 static bool check_known(const struct merge *merge, int64_t n_differing, struct error *err)
 {
-    return n_differing == 0 ||
-           error_set(err, ERROR_TRANSIENT,
-                     "%" PRId64 " rows of %s.%s were changed or deleted by somebody else while the "
-                     "load compared them; nothing was published; load again",
-                     n_differing, merge->sql.task->source_type, merge->sql.task->name);
+    return n_differing == 0 || staging_fail_edited(merge->sql.request->staging, n_differing, err);
 }
 
 /* --- the first load of a source ------------------------------------------------------------- */
@@ -534,6 +560,7 @@ static bool merge_all(struct merge *merge, struct error *err)
     if (!merge_check_request(request, err) || !tune(merge, err) ||
         !staging_count_rejects(merge->db, request->staging, &merge->n_rejects, err) ||
         !drop_foreign(merge, err) || !count_staged(merge, err) || !count_scope(merge, err) ||
+        !stage_spans(merge, err) ||
         !ask_number(merge,
                     "SELECT count(*) FROM (SELECT FROM {table} t"
                     " WHERE t.\"source\" = {source} LIMIT 1) landed",

@@ -115,6 +115,69 @@ static char *select_hashes(const char *source, const struct task_def *task)
     return buf_take(&sql);
 }
 
+/* Of a key column in pg_temp.span. */
+static void add_end(struct buf *sql, const char *end, size_t i)
+{
+    buf_addf(sql, "%s_%zu", end, i);
+}
+
+static char *create_spans(const struct task_def *task)
+{
+    struct buf sql CLEANUP(buf_release) = {0};
+    buf_init(&sql, SQL_MAX);
+    buf_add_c(&sql, "CREATE TEMPORARY TABLE span (");
+    for (size_t i = 0; i < 2 * task->n_key_columns; i++) {
+        size_t key = i % task->n_key_columns;
+        buf_add_c(&sql, i == 0 ? "" : ", ");
+        add_end(&sql, i < task->n_key_columns ? "first" : "last", key);
+        buf_addf(&sql, " %s", column_type_name(task->columns[task->key_columns[key]].type));
+    }
+    buf_add_c(&sql, ") ON COMMIT DROP");
+    return buf_take(&sql);
+}
+
+static void add_known_columns(struct buf *sql, const struct task_def *task, const char *alias)
+{
+    for (size_t i = 0; i < task->n_columns; i++) {
+        if (row_is_known_column(task, i)) {
+            buf_add_c(sql, alias);
+            db_quote_ident(sql, str_from(task->columns[i].name));
+            buf_add_c(sql, ", ");
+        }
+    }
+}
+
+static void
+add_bound(struct buf *sql, const struct task_def *task, const char *compare, const char *end)
+{
+    buf_add_c(sql, " AND (");
+    add_key(sql, task);
+    buf_addf(sql, ") %s (", compare);
+    for (size_t i = 0; i < task->n_key_columns; i++) {
+        buf_add_c(sql, i == 0 ? "p." : ", p.");
+        add_end(sql, end, i);
+    }
+    buf_add_c(sql, ")");
+}
+
+static char *
+stage_spans(const struct staging *staging, const char *source, const struct task_def *task)
+{
+    struct buf sql CLEANUP(buf_release) = {0};
+    buf_init(&sql, SQL_MAX);
+    buf_addf(&sql, "INSERT INTO %s (", staging->rows);
+    add_known_columns(&sql, task, "");
+    buf_add_c(&sql, "\"etl_hash\", \"etl_absent\") SELECT ");
+    add_known_columns(&sql, task, "t.");
+    buf_add_c(&sql, "t.etl_hash, ''::varbit FROM pg_temp.span p JOIN ");
+    landed_table(&sql, task);
+    buf_add_c(&sql, " t ON t.etl_hash IS NOT NULL AND t.\"source\" = ");
+    db_quote_literal(&sql, str_from(source));
+    add_bound(&sql, task, ">=", "first");
+    add_bound(&sql, task, "<=", "last");
+    return buf_take(&sql);
+}
+
 static void add_column(struct buf *sql, const struct column *column)
 {
     buf_add_c(sql, ", ");
@@ -180,6 +243,9 @@ staging_new(int64_t execution_id, const char *source, const struct task_def *tas
     staging->copy_keys = copy_statement(staging->keys, task, is_in_census, "");
     staging->copy_rejects = xasprintf("COPY %s FROM STDIN (FORMAT binary)", staging->rejects);
     staging->select_hashes = select_hashes(source, task);
+    staging->create_spans = create_spans(task);
+    staging->copy_spans = xasprintf("COPY pg_temp.span FROM STDIN (FORMAT binary)");
+    staging->stage_spans = stage_spans(staging, source, task);
     return staging;
 }
 
@@ -196,6 +262,10 @@ void staging_free(struct staging *staging)
     xfree(staging->copy_rejects);
     xfree(staging->copy_known);
     xfree(staging->select_hashes);
+    xfree(staging->create_spans);
+    xfree(staging->copy_spans);
+    xfree(staging->stage_spans);
+    span_pool_free(staging->spans);
     xfree(staging);
 }
 
@@ -228,6 +298,11 @@ struct staging *staging_create(struct db *db,
         return NULL;
     }
     return TAKE(staging);
+}
+
+void staging_keep_spans(struct staging *staging)
+{
+    staging->spans = span_pool_new();
 }
 
 bool staging_drop(struct db *db, const struct staging *staging, struct error *err)
@@ -289,6 +364,16 @@ bool staging_count_rejects(struct db *db,
                      "PostgreSQL crashed during the load and emptied the staging of task %s: "
                      "what was staged is lost, load again",
                      staging->task->name);
+}
+
+/* We alone write to the table, so somebody did by hand; such rows have lost their hash, and the
+ * next load sends them whole. */
+bool staging_fail_edited(const struct staging *staging, int64_t n, struct error *err)
+{
+    return error_set(err, ERROR_TRANSIENT,
+                     "%" PRId64 " rows of %s.%s were changed or deleted by somebody else while the "
+                     "load compared them; nothing was published; load again",
+                     n, staging->task->source_type, staging->task->name);
 }
 
 static bool drop_one(struct db *db, const char *name, struct error *err)

@@ -5,6 +5,7 @@
 
 #include "common/base/error.h"
 #include "common/io/db.h"
+#include "worker/load/span.h"
 #include "worker/transform/row.h"
 
 /*
@@ -27,6 +28,10 @@ struct staging {
     char *copy_keys;
     char *copy_rejects;
     char *select_hashes; /* of the landed rows from key ($1, ...) on, in its order, as one bytea */
+    char *create_spans;  /* pg_temp.span, until the transaction ends */
+    char *copy_spans;
+    char *stage_spans;       /* the landed rows of pg_temp.span, as known rows */
+    struct span_pool *spans; /* NULL: every row is staged */
 };
 
 /* Creates the tables empty (replacing leftovers of the same name); the key census only if asked
@@ -38,6 +43,10 @@ struct staging *staging_create(struct db *db,
                                const struct task_def *task,
                                bool with_census,
                                struct error *err);
+
+/* Before the first row: where nobody but the merge looks at the staged rows, pages that are landed
+ * just as they are need not be staged (span.h). */
+void staging_keep_spans(struct staging *staging);
 bool staging_drop(struct db *db, const struct staging *staging, struct error *err);
 void staging_free(struct staging *staging); /* memory only; accepts NULL */
 
@@ -52,6 +61,10 @@ bool staging_count_rejects(struct db *db,
                            const struct staging *staging,
                            int64_t *ret_rejects,
                            struct error *err);
+
+/* Sets ERROR_TRANSIENT: n rows that were landed as they are when their page was read are not any
+ * more. Returns false. */
+bool staging_fail_edited(const struct staging *staging, int64_t n, struct error *err);
 
 /* Drops the staging tables of executions that are not running. */
 bool staging_sweep(struct db *db, int64_t *ret_dropped, struct error *err);

@@ -13,6 +13,7 @@
 #include "worker/run/confirm.h"
 #include "worker/run/policy.h"
 #include "worker/run/publish.h"
+#include "worker/run/scope.h"
 #include "worker/run/task_record.h"
 
 /* What the thread owns. */
@@ -203,9 +204,13 @@ static bool plan_walk(struct lane_state *state, struct task_run *task, struct er
 static bool ready_staging(struct lane_state *state, struct task_run *task, struct error *err)
 {
     MUTEX_GUARD(&task->staging_mutex);
-    if (task->staging == NULL) {
-        task->staging = staging_create(state->db, state->board->claim->id, task->source->name,
-                                       task->task, task->plan.kind == WALK_KEYS, err);
+    if (task->staging != NULL) {
+        return true;
+    }
+    task->staging = staging_create(state->db, state->board->claim->id, task->source->name,
+                                   task->task, task->plan.kind == WALK_KEYS, err);
+    if (task->staging != NULL && scope_is_staged_for_merge(state->board, task)) {
+        staging_keep_spans(task->staging);
     }
     return task->staging != NULL;
 }

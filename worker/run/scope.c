@@ -1,5 +1,7 @@
 #include "worker/run/scope.h"
 
+#include <string.h>
+
 static bool has_owed_partition(const struct task_run *task)
 {
     for (size_t i = 0; i < task->plan.n_partitions; i++) {
@@ -59,6 +61,29 @@ struct merge_request scope_of(const struct board *board, const struct task_run *
         request.hold = true;
     }
     return request;
+}
+
+/* Their debts are told from the staged rows. */
+static bool has_children(const struct board *board, const struct task_def *task)
+{
+    const struct catalog *catalog = &board->config->catalog;
+    for (size_t i = 0; i < catalog->n_tasks; i++) {
+        const struct task_def *other = catalog->tasks[i];
+        if (other->parent != NULL && strcmp(other->parent, task->name) == 0 &&
+            strcmp(other->source_type, task->source_type) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool scope_is_staged_for_merge(const struct board *board, const struct task_run *task)
+{
+    const struct task_def *def = task->task;
+    bool compares = task->plan.kind == WALK_ALL || task->plan.kind == WALK_WINDOW;
+    bool is_looked_at = task->parent != NULL || def->latest_of != NULL || def->people_of != NULL ||
+                        def->last_seen_column != NULL || has_children(board, def);
+    return compares && !def->is_history && !task->plan.keeps_missing && !is_looked_at;
 }
 
 bool scope_is_whole(const struct merge_request *request)

@@ -31,6 +31,7 @@ void row_batch_init(struct row_batch *batch,
     *batch = (struct row_batch){.task = task, .shape = shape};
     buf_init(&batch->rows, limit);
     buf_init(&batch->rejects, limit);
+    buf_init(&batch->hashes, limit);
     buf_init(&batch->scratch, limit);
     row_batch_reset(batch);
 }
@@ -39,6 +40,7 @@ void row_batch_release(struct row_batch *batch)
 {
     buf_release(&batch->rows);
     buf_release(&batch->rejects);
+    buf_release(&batch->hashes);
     buf_release(&batch->scratch);
 }
 
@@ -46,6 +48,7 @@ void row_batch_reset(struct row_batch *batch)
 {
     buf_reset(&batch->rows);
     buf_reset(&batch->rejects);
+    buf_reset(&batch->hashes);
     buf_reset(&batch->scratch);
     db_copy_begin(&batch->rows);
     db_copy_begin(&batch->rejects);
@@ -60,6 +63,14 @@ void row_batch_finish(struct row_batch *batch)
     db_copy_end(&batch->rows);
     db_copy_end(&batch->rejects);
     assert(!batch->rows.overflow && !batch->rejects.overflow);
+}
+
+void row_batch_drop_rows(struct row_batch *batch)
+{
+    buf_truncate(&batch->rows, DB_COPY_HEADER_BYTES);
+    buf_reset(&batch->hashes);
+    batch->n_rows = 0;
+    db_copy_end(&batch->rows);
 }
 
 static bool is_within_limit(const struct row_batch *batch)
@@ -436,7 +447,7 @@ static size_t encode_varbit(const struct column_set *set,
 
 /* etl_hash and etl_absent. An absent value is encoded like NULL, so the set goes into the hash; and
  * values have no names, so the form of the table does. */
-static void
+static struct hash128
 add_hash_and_absent(struct row_batch *batch, size_t columns_start, const struct column_set *absent)
 {
     struct buf *rows = &batch->rows;
@@ -450,7 +461,7 @@ add_hash_and_absent(struct row_batch *batch, size_t columns_start, const struct 
     }
     buf_add(rows, batch->form.bytes, sizeof(batch->form.bytes));
     if (rows->overflow) {
-        return;
+        return (struct hash128){0};
     }
     _Static_assert(sizeof(struct hash128) == ROW_HASH_BYTES, "what others read");
     struct hash128 hash =
@@ -462,6 +473,7 @@ add_hash_and_absent(struct row_batch *batch, size_t columns_start, const struct 
     } else {
         buf_add_be32(rows, LENGTH_OF_NULL);
     }
+    return hash;
 }
 
 bool row_batch_add(struct row_batch *batch,
@@ -491,12 +503,17 @@ bool row_batch_add(struct row_batch *batch,
         rows->overflow = false;
         return reject_record(batch, cells, bad.column, bad.reason, payload, err);
     }
+    struct hash128 hash = {0};
     if (full) {
-        add_hash_and_absent(batch, columns_start, &absent);
+        hash = add_hash_and_absent(batch, columns_start, &absent);
     }
     if (!is_within_limit(batch)) {
         return refuse_for_size(batch, start, batch->rejects.len, err);
     }
+    if (full) {
+        buf_add(&batch->hashes, hash.bytes, sizeof(hash.bytes));
+    }
+    batch->last_row = start;
     batch->n_rows++;
     batch->n_nul_removed += removed_nul;
     for (size_t i = 0; i < COLUMNS_MAX / COLUMNS_PER_WORD; i++) {

@@ -32,6 +32,8 @@ struct row_batch {
     struct hash128 form; /* of the table the rows are for; set by the owner, of zeros after init */
     struct buf rows;     /* framed COPY data, header written by row_batch_reset */
     struct buf rejects;  /* the same */
+    struct buf hashes;   /* of rows of ROW_FULL, ROW_HASH_BYTES each */
+    size_t last_row;     /* where in `rows` the last one begins */
     int64_t n_rows;
     int64_t n_rejects;
     int64_t n_nul_removed;
@@ -65,6 +67,9 @@ bool row_batch_reject(struct row_batch *batch,
 
 /* Writes the COPY trailers; the batch may then be sent. */
 void row_batch_finish(struct row_batch *batch);
+
+/* Of a finished batch: its rows need not be sent; its rejects and counters stay. */
+void row_batch_drop_rows(struct row_batch *batch);
 
 /* The text form of a record's key: the key columns' text joined by ":". */
 void row_record_key(const struct task_def *task, const struct cell *cells, struct buf *out);

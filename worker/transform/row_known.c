@@ -43,16 +43,32 @@ static void read_tuple(const struct task_def *task, const char *begin, struct tu
     ret_tuple->end = at;
 }
 
-void row_known_first(const struct row_batch *batch, struct str *ret_key)
+static void key_at(const struct row_batch *batch, size_t place, struct str *ret_key)
 {
     const struct task_def *task = batch->task;
     assert(batch->shape == ROW_FULL && batch->n_rows > 0);
-    struct tuple first;
-    read_tuple(task, batch->rows.ptr + DB_COPY_HEADER_BYTES, &first);
+    struct tuple tuple;
+    read_tuple(task, batch->rows.ptr + place, &tuple);
     for (size_t i = 0; i < task->n_key_columns; i++) {
-        const char *field = first.fields[task->key_columns[i]];
+        const char *field = tuple.fields[task->key_columns[i]];
         ret_key[i] = (struct str){field + sizeof(uint32_t), field_bytes(field) - sizeof(uint32_t)};
     }
+}
+
+void row_known_first(const struct row_batch *batch, struct str *ret_key)
+{
+    key_at(batch, DB_COPY_HEADER_BYTES, ret_key);
+}
+
+void row_known_last(const struct row_batch *batch, struct str *ret_key)
+{
+    key_at(batch, batch->last_row, ret_key);
+}
+
+bool row_known_are_all(const struct row_batch *batch, struct str hashes)
+{
+    return hashes.len >= batch->hashes.len &&
+           memcmp(hashes.ptr, batch->hashes.ptr, batch->hashes.len) == 0;
 }
 
 /* Cuts what was found, and what precedes it, off `hashes`. */

@@ -14,9 +14,13 @@
 /* Is the column part of a known row: key, version, revision, the parent's key? */
 bool row_is_known_column(const struct task_def *task, size_t column);
 
-/* The key columns of the batch's first row, as encoded: n_key_columns views into the batch, which
- * must hold a row. */
+/* The key columns of the batch's first row, and of its last, as encoded: n_key_columns views into
+ * the batch, which must hold a row. */
 void row_known_first(const struct row_batch *batch, struct str *ret_key);
+void row_known_last(const struct row_batch *batch, struct str *ret_key);
+
+/* Are the batch's rows, one by one, those with the first of `hashes`? */
+bool row_known_are_all(const struct row_batch *batch, struct str hashes);
 
 /* Takes the rows whose hash is among `hashes` (ROW_HASH_BYTES each) out of the batch and appends
  * what is left of them to `known`, as tuples of binary COPY: the columns of row_is_known_column in
