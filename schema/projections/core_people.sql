@@ -74,6 +74,9 @@ BEGIN
     INSERT INTO core.technician_identity (source, external_id, technician_id, name, email, team)
     SELECT p_source, c.external_id, c.technician_id, c.name, c.email, c.team
       FROM pg_temp.person_change c WHERE c.technician_id IS NOT NULL AND c.old_id IS NULL;
+    IF v_n > 1000 THEN
+      PERFORM core.analyze('core.technician_identity');
+    END IF;
     PERFORM core.refresh_technicians(false);
   END IF;
   RETURN v_n;

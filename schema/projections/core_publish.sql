@@ -1,5 +1,8 @@
 -- What a load calls: core.refresh inside the publish of a task, core.settle at the end of the execution for
 -- what was too much for that.
+--
+-- Neither may join by merging: all rows of a source share its name, and while the statistics of a table that
+-- was just filled are missing, a merge by the name alone looks cheap and compares everything with everything.
 
 CREATE OR REPLACE FUNCTION core.register(p_source text, p_source_type text, p_url text) RETURNS boolean
 LANGUAGE plpgsql AS $$
@@ -17,7 +20,7 @@ $$;
 
 CREATE OR REPLACE FUNCTION core.refresh(
   p_source text, p_source_type text, p_url text, p_task text, p_execution bigint, p_trace text) RETURNS void
-LANGUAGE plpgsql SET TimeZone TO 'UTC' SET jit TO off AS $$
+LANGUAGE plpgsql SET TimeZone TO 'UTC' SET jit TO off SET enable_mergejoin TO off AS $$
 DECLARE
   v_role    text := core.role_of(p_source_type, p_task);
   v_delta   bigint;
@@ -90,7 +93,7 @@ COMMENT ON FUNCTION core.refresh(text, text, text, text, bigint, text) IS
 -- What publishes of a source have left to the end. Returns false if that was nothing.
 CREATE OR REPLACE FUNCTION core.settle(
   p_source text, p_source_type text, p_url text, p_execution bigint, p_trace text) RETURNS boolean
-LANGUAGE plpgsql SET TimeZone TO 'UTC' SET jit TO off SET work_mem TO '128MB' AS $$
+LANGUAGE plpgsql SET TimeZone TO 'UTC' SET jit TO off SET enable_mergejoin TO off SET work_mem TO '128MB' AS $$
 DECLARE
   v_last   bigint;
   v_at     timestamptz;

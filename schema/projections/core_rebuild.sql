@@ -35,7 +35,7 @@ $$;
 CREATE OR REPLACE FUNCTION core.rebuild(
   p_sources jsonb, p_source_type text DEFAULT NULL,
   OUT tickets bigint, OUT changed bigint, OUT technicians bigint, OUT events bigint)
-LANGUAGE plpgsql SET TimeZone TO 'UTC' SET jit TO off SET work_mem TO '128MB' AS $$
+LANGUAGE plpgsql SET TimeZone TO 'UTC' SET jit TO off SET enable_mergejoin TO off SET work_mem TO '128MB' AS $$
 DECLARE
   v_source record;
   v_at     timestamptz;

@@ -141,10 +141,11 @@ CREATE OR REPLACE FUNCTION core.view_of_all(p_source_type text) RETURNS text LAN
 $$;
 
 -- Who may, sees to it that the next statements are planned for what is there now.
-CREATE OR REPLACE FUNCTION core.analyze_tickets() RETURNS void LANGUAGE plpgsql AS $$
+DROP FUNCTION IF EXISTS core.analyze_tickets();
+CREATE OR REPLACE FUNCTION core.analyze(p_table regclass) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-  IF (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'core.ticket'::regclass) THEN
-    ANALYZE core.ticket;
+  IF (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = p_table) THEN
+    EXECUTE format('ANALYZE %s', p_table);
   END IF;
 END
 $$;
@@ -222,7 +223,7 @@ BEGIN
   GET DIAGNOSTICS v_n = ROW_COUNT;
   PERFORM core.create_indexes(v_later);
   IF v_n > 10000 THEN
-    PERFORM core.analyze_tickets();
+    PERFORM core.analyze('core.ticket');
   END IF;
   v_later := core.drop_indexes('core.ticket_event');
   EXECUTE format($q$

@@ -212,7 +212,7 @@ def suite_tidy(ctx):
 def suite_asan(ctx):
     """unit and end-to-end under the address and undefined-behaviour sanitizers"""
     directory = "build-asan"
-    ok, totals = ctx.builds.get(directory, ["-Db_sanitize=address,undefined", "-Doptimization=1", "-Dsim=false"])
+    ok, totals = ctx.builds.get(directory, ["-Db_sanitize=address,undefined", "-Doptimization=0", "-Dsim=false"])
     if ok:
         totals.add(meson_suite(directory, "unit", ASAN_ENV, "4"))
         totals.add(sanitized_e2e(ctx, directory, ASAN_ENV, ASAN_E2E))
