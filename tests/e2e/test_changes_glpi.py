@@ -3,6 +3,7 @@
 import unittest
 
 import control
+import postgres
 from foz import HELD
 from glpi import (ITEMTYPES, TICKETS, GlpiTest, add_actor, burst, fault, insert, op, purge, remove_actor, rename, restore, silent_update,
                   trash, update)
@@ -98,6 +99,19 @@ class Changes(GlpiTest):
         identity = self.ids()[8]
         self.lands(op("update", "Ticket", id=identity, set={"urgency": 5, "impact": 4, "name": "by a plugin"}, touch=False))
         self.assertEqual("by a plugin", self.landed("name", identity))
+
+    def test_nothing_is_lost_behind_a_clock_that_went_back(self):
+        """Watermarks of the hours that come again must not hide what is written in them."""
+        before = self.sim.state()["clock"]
+        ticket = self.ids()[4]
+        self.lands(control.advance(7200), insert("ITILFollowup", itemtype="Ticket", items_id=ticket, content="late"))
+        self.sim.change(control.set_clock(before))
+        for content in ("everything is read", "changes only", "once more"):
+            with self.subTest(content):
+                self.lands(control.advance(60), update("Ticket", self.ids()[5], name=content),
+                           insert("ITILFollowup", itemtype="Ticket", items_id=ticket, content=content))
+        self.assertEqual("0", self.database.one("SELECT count(*) FROM ops.watermark WHERE high > "
+                                                f"{postgres.quote_literal(self.sim.state()['clock'])}::timestamptz + interval '5 s'"))
 
     def test_purges_are_found_by_reconcile_and_take_the_children_along(self):
         first, second = self.ids()[:2]

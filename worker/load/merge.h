@@ -24,8 +24,8 @@ enum merge_deletes {
     MERGE_DELETE_NONE,     /* increments */
     MERGE_DELETE_MISSING,  /* full, window: rows in scope that staging does not hold go */
     MERGE_DELETE_UNLISTED, /* reconcile: rows that the key census does not list go */
-    MERGE_DELETE_OWED,     /* rows of the parents that were read again go if staging lacks them; no
-                            * fuse:     a parent's few records come and go every day */
+    MERGE_DELETE_OWED,     /* rows of the parents that were read again go if staging lacks them; the
+                            * fuse looks at what the whole table loses, replacements aside */
 };
 
 struct merge_request {

@@ -28,7 +28,8 @@ bool merge_count_missing(struct db *db,
                          int64_t *ret_missing,
                          struct error *err);
 
-/* Is this share of the rows in scope more than may go without the operator's word? */
+/* Is this share of the rows in scope more than may go without the operator's word? gone: without
+ * those that come back under new keys. */
 bool merge_fuse_blows(const struct merge_request *request, int64_t gone, int64_t scope);
 
 /* ERROR_BUG if it contradicts the task. */

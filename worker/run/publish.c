@@ -48,12 +48,15 @@ static bool moves_watermark(const struct task_run *task)
            (task->counters.hidden == 0 || task->allow_hidden || !is_blind);
 }
 
+/* *ret_high_us: what the watermark is afterwards. That of a derived task is its origin's. */
 static bool write_watermark(struct db *db,
                             const struct board *board,
                             const struct task_run *task,
                             const struct merge_request *request,
+                            int64_t *ret_high_us,
                             struct error *err)
 {
+    *ret_high_us = task->watermark_high_us;
     if (!moves_watermark(task)) {
         return true;
     }
@@ -64,17 +67,23 @@ static bool write_watermark(struct db *db,
     }
     struct number id = number_of(board->claim->id);
     char high[INSTANT_TEXT_MAX];
-    return db_execute(
+    struct db_result *written CLEANUP(db_result_freep) = db_query(
         db,
         "INSERT INTO ops.watermark (source, task, cursor, high, profile, execution_id)"
         " VALUES ($1, $2, $3, coalesce($4::timestamptz, (SELECT o.high"
         "    FROM ops.watermark o WHERE o.source = $1 AND o.task = $6)), $7, $5)"
         " ON CONFLICT (source, task) DO UPDATE SET cursor = excluded.cursor,"
         "   high = excluded.high, profile = excluded.profile,"
-        "   execution_id = excluded.execution_id, updated_at = clock_timestamp()",
+        "   execution_id = excluded.execution_id, updated_at = clock_timestamp()"
+        " RETURNING (extract(epoch FROM high) * 1000000)::bigint",
         DB_PARAMS(task->source->name, task->task->name, cursor, instant_param(plan->high_us, high),
                   id.text, task->task->latest_of, plan->profile),
-        NULL, err);
+        err);
+    if (written == NULL) {
+        return false;
+    }
+    *ret_high_us = db_is_null(written, 0, 0) ? INT64_MIN : db_int64(written, 0, 0);
+    return true;
 }
 
 static bool write_version(struct db *db,
@@ -209,11 +218,9 @@ static bool publish_in_transaction(struct db *db,
     if (!publish_rows(db, board, task, &request, ret_status, err)) {
         return false;
     }
-    int64_t watermark_us = moves_watermark(task) && task->plan.high_us != INT64_MIN
-                               ? task->plan.high_us
-                               : task->watermark_high_us;
+    int64_t watermark_us = INT64_MIN;
     return *ret_status == TASK_HELD ||
-           (write_watermark(db, board, task, &request, err) &&
+           (write_watermark(db, board, task, &request, &watermark_us, err) &&
             task_record_end(db, board, task, *ret_status, watermark_us, err) &&
             write_version(db, task, &task->merged, err) &&
             check_fence(db, board->claim, true, err));

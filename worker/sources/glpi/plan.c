@@ -91,7 +91,10 @@ static bool probe(struct planning *planning, struct error *err)
     if (planning->after.high_us > now_us) {
         planning->after.high_us = now_us; /* a stamp from the future must not hide the present */
     }
-    if (planning->before.is_usable && planning->before.high_us > planning->after.high_us) {
+    /* The newest record may have gone since. But behind a clock that went back no mark may wait for
+     * it to come round again: what is stamped meanwhile would be passed over. */
+    if (planning->before.is_usable && planning->before.high_us > planning->after.high_us &&
+        planning->before.high_us <= now_us) {
         planning->after.high_us = planning->before.high_us;
     }
     return true;
