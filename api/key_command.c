@@ -7,6 +7,7 @@
 #include "api/guard/keys.h"
 #include "api/http/list.h"
 #include "api/http/router.h"
+#include "common/base/output.h"
 #include "common/io/db.h"
 
 #define EXIT_FAILED      1
@@ -154,6 +155,23 @@ static struct db *open_database(const struct config *config, struct error *err)
     return db_open(&settings, err);
 }
 
+static bool show_key(const struct key_options *options, const char *key)
+{
+    if (options->json) {
+        (void)printf("{\"name\":\"%s\",\"key\":\"%s\"}\n", options->name, key);
+    } else {
+        (void)printf("%s\n", key);
+    }
+    if (!output_flush("foz-api")) {
+        return false;
+    }
+    if (!options->json) {
+        (void)fprintf(stderr, "The key %s is shown this once; only its digest is stored.\n",
+                      options->name);
+    }
+    return true;
+}
+
 static int create_key(const struct config *config, const struct key_options *options)
 {
     if (options->name == NULL || !key_name_is_valid(str_from(options->name))) {
@@ -172,22 +190,23 @@ static int create_key(const struct config *config, const struct key_options *opt
     char key[KEY_LEN + 1];
     key_generate(key);
     struct credential_digest digest = credential_digest(str_from(key));
+    if (!db_begin(db, &err)) {
+        return fail(&err);
+    }
     if (!key_insert(db, options->name, &digest, options->scopes, options->per_minute, &err)) {
-        if (err.code == ERROR_CONFIG) {
+        if (err.code == ERROR_CONFIG && err.sqlstate[0] == '\0') { /* the name is taken */
             (void)fprintf(stderr, "foz-api: %s\n", err.msg);
             return EXIT_USAGE;
         }
         return fail(&err);
     }
-    if (options->json) {
-        (void)printf("{\"name\":\"%s\",\"key\":\"%s\"}\n", options->name, key);
-    } else {
-        (void)printf("%s\n", key);
-        (void)fprintf(stderr, "The key %s is shown this once; only its digest is stored.\n",
-                      options->name);
-    }
+    bool is_shown = show_key(options, key);
     explicit_bzero(key, sizeof(key));
-    return 0;
+    if (!is_shown) { /* nobody has seen it: it must not exist */
+        db_rollback(db);
+        return EXIT_FAILED;
+    }
+    return db_commit(db, &err) ? 0 : fail(&err);
 }
 
 static const struct list_column key_columns[] = {

@@ -9,6 +9,7 @@
 #include "api/key_command.h"
 #include "api/serve.h"
 #include "common/base/log.h"
+#include "common/base/output.h"
 #include "common/conf/config.h"
 
 #define EXIT_USAGE  64
@@ -108,7 +109,7 @@ static int print_openapi(void)
     return 0;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     struct command command = {.verb = "serve"};
     argc--;
@@ -139,4 +140,9 @@ int main(int argc, char **argv)
         return usage_error("unexpected argument", command.argv[0]);
     }
     return is_openapi ? print_openapi() : run_with_config(&command);
+}
+
+int main(int argc, char **argv)
+{
+    return output_exit_code("foz-api", run(argc, argv));
 }

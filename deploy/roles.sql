@@ -64,9 +64,15 @@ ALTER DEFAULT PRIVILEGES FOR ROLE foz_owner IN SCHEMA ops, api GRANT EXECUTE ON 
 DO $$
 BEGIN
   IF to_regclass('ops.execution_log') IS NOT NULL THEN
-    GRANT UPDATE (status, finished_at, cancel_requested_at, cancel_requested_by) ON ops.execution_log TO foz_api;
+    GRANT UPDATE (status, finished_at, duration_ms, error_message, cancel_requested_at, cancel_requested_by)
+      ON ops.execution_log TO foz_api;
     GRANT UPDATE (last_used_at) ON ops.api_key TO foz_api;
     GRANT INSERT, UPDATE, DELETE ON ops.api_key TO foz_admin;
+    -- The worker makes no keys and migrates nothing; rejected records are not for the API.
+    REVOKE INSERT, UPDATE, DELETE ON ops.api_key, ops.migration FROM foz_worker;
+    REVOKE SELECT ON ops.dead_letter FROM foz_api;
+    GRANT SELECT (id, execution_id, source, task, record_key, reason, first_seen, last_seen, resolved_at)
+      ON ops.dead_letter TO foz_api;
   END IF;
 END
 $$;

@@ -1,14 +1,13 @@
 #include <stdio.h>
 
 #include "common/base/log.h"
+#include "common/base/output.h"
 #include "common/base/thread.h"
 #include "worker/cli/args.h"
 #include "worker/run/policy.h"
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
-    thread_block_signals();
-    log_configure(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
     struct args args;
     struct error err = ERROR_INIT;
     if (!args_parse(argc, argv, &args, &err)) {
@@ -24,4 +23,11 @@ int main(int argc, char **argv)
         return EXIT_COMPLETE;
     }
     return args.command->run(&args);
+}
+
+int main(int argc, char **argv)
+{
+    thread_block_signals();
+    log_configure(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+    return output_exit_code("foz-worker", run(argc, argv));
 }

@@ -35,11 +35,21 @@ struct question {
     size_t n_params;
 };
 
+static struct db *reader(struct call *call, struct error *err)
+{
+    struct db *db = call->asks_writer ? pool_write(call->worker, err) : NULL;
+    if (db == NULL) {
+        error_clear(err);
+        db = pool_read(call->worker, err);
+    }
+    return db;
+}
+
 static struct db_result *ask(struct call *call, const struct question *question)
 {
     for (int attempt = 0;; attempt++) {
         struct error err = ERROR_INIT;
-        struct db *db = pool_read(call->worker, &err);
+        struct db *db = reader(call, &err);
         struct db_result *result = NULL;
         if (db != NULL && question->name != NULL) {
             result = db_query_prepared(db, question->name, question->sql, question->params,

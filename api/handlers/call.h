@@ -56,7 +56,8 @@ struct call {
     struct guard_waiter waiter; /* while somebody outside is asked who this is */
     struct pool_worker *worker; /* NULL on a polling thread */
     int64_t again_at_us;        /* set by a handler: run me again then; cleared before each run */
-    void *state;                /* the handler's, in the arena; NULL at the first run */
+    bool asks_writer; /* a standby may not know it yet; where there is no writer it is asked */
+    void *state;      /* the handler's, in the arena; NULL at the first run */
 };
 
 /* A statement of schema/queries with $n parameters on the reading connection. NULL: the problem is

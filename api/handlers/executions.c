@@ -110,6 +110,7 @@ bool execution_write(struct call *call,
 {
     char id_text[24];
     (void)snprintf(id_text, sizeof(id_text), "%lld", (long long)id);
+    call->asks_writer = true; /* whoever was just given the id asks at once */
     /* The execution before its tasks: a finished one is never shown with a task still running. */
     struct db_result *execution CLEANUP(db_result_freep) = call_query(
         call, "api_executions.sql", DB_PARAMS(id_text, NULL, NULL, NULL, NULL, NULL, "1"));

@@ -276,7 +276,7 @@ static void write_finished(struct call *call, const struct trigger *trigger)
     int64_t version = 0;
     if (!execution_write(call, trigger->execution_id, extra, &call->response->body, &as_of,
                          &version)) {
-        /* A standby that is behind does not know it yet: what is known for sure is the order. */
+        /* A standby that is behind, asked for want of the writer: the order is what is sure. */
         buf_reset(&call->response->body);
         if (call->problem.status == 0) {
             call->response->status = 202;

@@ -169,13 +169,23 @@ static void describe_server(struct db *db)
                    port == NULL || port[0] == '\0' ? "5432" : port, user == NULL ? "" : user);
 }
 
-/* Without compiling: staging tables have no statistics, so statements on them look costly, and
- * compiling each of their many columns takes longer than it saves. */
+/* What a server, database or role may preset is what we rely on.
+ *
+ * READ COMMITTED: a publish takes its locks and then looks at what others have committed before.
+ *
+ * Without compiling: staging tables have no statistics, so statements on them look costly, and
+ * compiling each of their many columns takes longer than it saves.
+ *
+ * The server, too, must notice that a host is gone: its session holds the locks by which the
+ * execution is owned. (Over a Unix socket the settings are without effect.) */
 static bool set_session(struct db *db, const struct db_settings *settings, struct error *err)
 {
-    char sql[512];
+    char sql[1024];
     (void)snprintf(
         sql, sizeof(sql),
+        "SET default_transaction_isolation TO 'read committed'; SET quote_all_identifiers TO off; "
+        "SET tcp_keepalives_idle TO 30; SET tcp_keepalives_interval TO 10; "
+        "SET tcp_keepalives_count TO 3; SET tcp_user_timeout TO 30000; "
         "SET TimeZone TO 'UTC'; SET DateStyle TO 'ISO, YMD'; SET IntervalStyle TO 'postgres'; "
         "SET standard_conforming_strings TO on; SET bytea_output TO 'hex'; SET jit TO off; "
         "SET client_min_messages TO warning; SET statement_timeout TO %lld; "

@@ -74,8 +74,9 @@ BEGIN
     INSERT INTO core.technician_identity (source, external_id, technician_id, name, email, team)
     SELECT p_source, c.external_id, c.technician_id, c.name, c.email, c.team
       FROM pg_temp.person_change c WHERE c.technician_id IS NOT NULL AND c.old_id IS NULL;
-    IF v_n > 1000 THEN
-      PERFORM core.analyze('core.technician_identity');
+    -- Statistics that know of other sources' people only let each ticket be compared with everybody.
+    IF v_n > 100 THEN
+      PERFORM core.analyze_people();
     END IF;
     PERFORM core.refresh_technicians(false);
   END IF;

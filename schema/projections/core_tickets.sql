@@ -140,15 +140,13 @@ CREATE OR REPLACE FUNCTION core.view_of_all(p_source_type text) RETURNS text LAN
                                            THEN '_ticket' ELSE '_ticket_all' END)
 $$;
 
--- Who may, sees to it that the next statements are planned for what is there now.
+-- The next statements are planned for what is there now. As the owner, because nobody else may.
 DROP FUNCTION IF EXISTS core.analyze_tickets();
-CREATE OR REPLACE FUNCTION core.analyze(p_table regclass) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-  IF (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = p_table) THEN
-    EXECUTE format('ANALYZE %s', p_table);
-  END IF;
-END
-$$;
+CREATE OR REPLACE FUNCTION core.analyze_tickets() RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path TO pg_catalog AS 'ANALYZE core.ticket';
+
+CREATE OR REPLACE FUNCTION core.analyze_people() RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path TO pg_catalog AS 'ANALYZE core.technician_identity';
 
 CREATE OR REPLACE FUNCTION core.has_tickets(p_source text) RETURNS boolean LANGUAGE sql STABLE AS $$
   SELECT EXISTS (SELECT FROM core.ticket t WHERE t.ticket_id >= p_source || ':' AND t.ticket_id < p_source || ';')
@@ -223,7 +221,7 @@ BEGIN
   GET DIAGNOSTICS v_n = ROW_COUNT;
   PERFORM core.create_indexes(v_later);
   IF v_n > 10000 THEN
-    PERFORM core.analyze('core.ticket');
+    PERFORM core.analyze_tickets();
   END IF;
   v_later := core.drop_indexes('core.ticket_event');
   EXECUTE format($q$

@@ -340,6 +340,26 @@ static void waiting_ends_by_notification_deadline_wake_or_loss(void **state)
     assert_int_equal(err.code, ERROR_TRANSIENT);
 }
 
+/* What a database or role presets must not change what statements see. */
+static void a_session_reads_what_is_committed(void **state)
+{
+    (void)state;
+    char plain[256];
+    char url[400];
+    support_url("postgres", plain);
+    snprintf(
+        url, sizeof(url),
+        "%s options='-c default_transaction_isolation=serializable -c quote_all_identifiers=on'",
+        plain);
+    struct error err = ERROR_INIT;
+    struct db *db CLEANUP(db_closep) = db_open(&(struct db_settings){.url = url}, &err);
+    assert_ok(db != NULL, err);
+    assert_ok(db_begin(db, &err), err);
+    assert_string_equal(support_value(db, "SHOW transaction_isolation"), "read committed");
+    assert_string_equal(support_value(db, "SELECT quote_ident('text')"), "text");
+    db_rollback(db);
+}
+
 static void a_statement_timeout_is_transient(void **state)
 {
     (void)state;
@@ -360,6 +380,7 @@ int main(void)
         cmocka_unit_test(messages_never_quote_values),
         cmocka_unit_test(opening_fails_with_culprit_and_cure_and_without_the_password),
         cmocka_unit_test(a_session_speaks_utc_and_utf8),
+        cmocka_unit_test(a_session_reads_what_is_committed),
         cmocka_unit_test(parameters_nulls_and_counts_pass_through),
         cmocka_unit_test(a_prepared_statement_outlives_changes_under_it),
         cmocka_unit_test(a_script_names_the_line_of_its_error),

@@ -31,6 +31,14 @@ class Keys(ApiCase):
         self.assertEqual(self.get("/v1/executions", key=observer).status, 200)
         self.assertEqual(self.queued(), 0)
 
+    def test_a_key_that_could_not_be_shown_does_not_exist(self):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            done = subprocess.run([foz.API, "key", "create", "unseen", "--scope", "dash.read", "-c", self.config_path], stdout=full,
+                                  stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, foz.FAILED, done)
+        self.assertIn("cannot write to standard output: No space left on device", done.stderr)
+        self.assertEqual(self.sql("SELECT count(*) FROM ops.api_key WHERE name = 'unseen'"), "0")
+
     def test_only_the_digest_is_stored_and_the_key_is_nowhere_in_the_log(self):
         key = self.create_key("digest", ["dash.read"])
         self.assertRegex(key, r"^foz_[A-Za-z0-9_-]{40}$")

@@ -304,10 +304,17 @@ class Views(reading.ReadingCase):
         for role in ("foz_reader", "foz_api"):
             for (view,) in self.rows("SELECT relname FROM pg_class WHERE relnamespace = 'api'::regnamespace AND relkind = 'v'"):
                 self.sql(f"SET ROLE {role}; SELECT * FROM api.{view} LIMIT 1")
+        for beyond in ("SET ROLE foz_worker; INSERT INTO ops.api_key (name, key_hash, scopes) VALUES ('own', '\\x00', '{dash.admin}')",
+                       "SET ROLE foz_worker; DELETE FROM ops.migration", "SET ROLE foz_api; SELECT payload FROM ops.dead_letter"):
+            with self.assertRaisesRegex(Exception, "permission denied"):
+                self.sql(beyond)
         self.stop_service()
         self.write_config(self.url + ("&" if "?" in self.url else "?") + "options=-crole%3Dfoz_api")
         try:
             self.start_service()
+            ordered = self.post("/v1/loads/incidents").json()["execution_id"]
+            self.assertEqual(self.post(f"/v1/executions/{ordered}/cancel").status, 200)
+            self.assertEqual(self.read(f"/v1/executions/{ordered}").json()["data"]["status"], "cancelled")
             for route in ROUTES:
                 path = route.replace("{id}", self.desk.technicians[0].technician_id if "technicians" in route else self.desk.tickets[0].ticket_id)
                 self.read(path)

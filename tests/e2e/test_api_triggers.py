@@ -6,6 +6,7 @@ import unittest
 
 import foz
 import openapi
+import query
 from api_case import ApiCase
 
 
@@ -146,6 +147,28 @@ class Triggers(ApiCase):
                          (1, "success", 9007199254740993))
         self.assertEqual(execution["tasks"][0]["task"], "incident")
         openapi.Document(self.get("/openapi.json").json()).check_answer("/v1/loads/incidents", answer, "post")
+
+    def test_a_standby_that_is_behind_does_not_hide_what_was_just_queued(self):
+        """A database that never hears of anything stands for it."""
+        behind = self.cluster.createdb("behind")
+        self.migrate(behind)
+        ((digest, scopes),) = self.rows("SELECT key_hash, scopes FROM ops.api_key WHERE name = 'tests'")
+        query.script(behind, f"INSERT INTO ops.api_key (name, key_hash, scopes) VALUES ('tests', '{digest}', '{scopes}')")
+        self.stop_service()
+        self.write_config(read_url=behind)
+        try:
+            self.start_service()
+            answer = self.post("/v1/loads/incidents")
+            self.assertEqual(self.get(answer.headers["Location"]).json()["data"]["status"], "queued")
+            self.sql("UPDATE ops.execution_log SET status = 'success', finished_at = now()")
+            answer = self.post("/v1/loads/configurations", headers={"Prefer": "wait=1"})
+            self.assertEqual(answer.status, 202)
+            self.sql("UPDATE ops.execution_log SET status = 'success', finished_at = now()")
+            self.assertEqual(self.get(answer.headers["Location"]).json()["data"]["status"], "success")
+        finally:
+            self.stop_service()
+            self.write_config()
+            self.start_service()
 
     def test_wait_gives_up_after_its_time_and_answers_202(self):
         started = time.monotonic()

@@ -3,11 +3,12 @@
 import json
 import os
 import re
+import subprocess
 import unittest
 
 import control
 import query
-from foz import (BUSY, COMPLETE, CONFIGURATION, FAILED, HELD, PARTIAL, RIGHTS, TASKS, UNREACHABLE, USAGE, FozTest, free_port,
+from foz import (BUSY, COMPLETE, CONFIGURATION, FAILED, HELD, PARTIAL, RIGHTS, TASKS, UNREACHABLE, USAGE, WORKER, FozTest, free_port,
                  wait_until)
 
 COMMANDS = ("migrate", "check", "load", "run", "status", "dead-letters")
@@ -364,8 +365,18 @@ class Status(FozTest):
         for word in ("incidents", "partial", "task_time_worked"):
             self.assertIn(word, report)
 
+    def test_output_that_does_not_arrive_is_a_failure(self):
+        for arguments in (["status"], ["status", "--json"], ["dead-letters", "list"], ["load", "incidents"], ["--help"]):
+            with self.subTest(arguments), open("/dev/full", "w", encoding="ascii") as full:
+                done = subprocess.run([WORKER, *arguments, *([] if arguments == ["--help"] else ["-c", self.config_path])], stdout=full,
+                                      stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, timeout=60, check=False,
+                                      env={**os.environ, **self.env})
+                self.assertEqual(FAILED, done.returncode)
+                self.assertIn("foz-worker: cannot write to standard output", done.stderr)
+
     def test_dead_letters_say_reason_and_payload(self):
         self.assertEqual(COMPLETE, self.worker("dead-letters", "list").code)
+        self.assertEqual({"executions": []}, self.worker("dead-letters", "retry", "--json", expect=COMPLETE).json())
         identity = self.sim.rows("incident")[0]["sys_id"]
         self.sim.change(control.update("incident", identity, opened_at="soon"))
         self.load("incidents", expect=PARTIAL)

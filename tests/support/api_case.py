@@ -73,9 +73,9 @@ class ApiCase(unittest.TestCase):
                               "COMMIT;\n" % (file.read(), int(name.split("_")[0]), name))
 
     @classmethod
-    def write_config(cls, database=None, **api):
+    def write_config(cls, database=None, read_url=None, **api):
         config = {
-            "database": {"url": database or cls.url},
+            "database": {"url": database or cls.url, **({"read_url": read_url} if read_url else {})},
             "sources": {"snow": {"type": "servicenow", "url": "http://127.0.0.1:9",
                                  "auth": {"method": "basic", "username": "foz", "password": "env:FOZ_TEST_PASSWORD"}}},
             "api": {"listen": "127.0.0.1:0", "admin_listen": "127.0.0.1:0", **cls.api_config, **api},

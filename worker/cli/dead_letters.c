@@ -137,7 +137,11 @@ static int retry(struct foreground *foreground, const struct args *args)
         return session_fail(&err);
     }
     if (db_rows(pairs) == 0) {
-        printf("no open dead letters\n");
+        if (args->json) {
+            load_output_json(NULL, NULL, 0);
+        } else {
+            printf("no open dead letters\n");
+        }
         return EXIT_COMPLETE;
     }
     int code = EXIT_COMPLETE;
