@@ -169,7 +169,7 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
     'unmapped')) END
 $$;
 
--- What each new revision did, by the revision before it.
+-- What each new revision did, by the revision before it; and what the one behind it did, if it came late.
 CREATE OR REPLACE FUNCTION core.azure_devops_history(
   p_source text, p_task text, p_all boolean, p_execution bigint, p_trace text) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -245,7 +245,8 @@ BEGIN
        WHERE true %2$s
       ON CONFLICT DO NOTHING
       $q$, CASE WHEN NOT p_all THEN 'AND w.id IN (SELECT d.id FROM pg_temp.delta d)' END,
-      CASE WHEN NOT p_all THEN 'AND (p.id, p.rev) IN (SELECT d.id, d.rev FROM pg_temp.delta d WHERE d.kind = ''i'')' END)
+      CASE WHEN NOT p_all THEN $q$AND ((p.id, p.rev) IN (SELECT d.id, d.rev FROM pg_temp.delta d WHERE d.kind <> 'd')
+                                    OR (p.id, p.old_rev) IN (SELECT d.id, d.rev FROM pg_temp.delta d WHERE d.kind <> 'd'))$q$ END)
       USING p_source, p_execution, p_trace;
   END IF;
   IF p_all OR p_task = 'work_item' THEN

@@ -7,13 +7,27 @@ CREATE OR REPLACE FUNCTION core.source_time(p_source text) RETURNS timestamptz L
                   (SELECT max(w.high) FROM ops.watermark w WHERE w.source = p_source), now())
 $$;
 
+-- Does the source tell what happened to a ticket? GLPI's log may be switched off here, or the account refused it.
+CREATE OR REPLACE FUNCTION core.has_history(p_source text, p_source_type text, p_execution bigint) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+  SELECT CASE p_source_type
+    WHEN 'servicenow' THEN false
+    WHEN 'glpi' THEN EXISTS (SELECT FROM ops.watermark w WHERE w.source = p_source AND w.task = 'log')
+      OR coalesce((SELECT x.error_class IS DISTINCT FROM 'denied' FROM ops.execution_task x
+                    WHERE x.source = p_source AND x.task = 'log' AND x.finished_at IS NOT NULL
+                    ORDER BY x.execution_id DESC LIMIT 1),
+                  EXISTS (SELECT FROM ops.execution_task x
+                           WHERE x.execution_id = p_execution AND x.source = p_source AND x.task = 'log'))
+    ELSE true END
+$$;
+
 -- Events from the difference that pg_temp.change holds. Where the source keeps its history, only of
 -- what history cannot tell: that a ticket came, or is gone altogether.
 CREATE OR REPLACE FUNCTION core.record_changes(
   p_source text, p_source_type text, p_only_new boolean, p_execution bigint, p_trace text) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
-  v_has_history boolean := p_source_type <> 'servicenow';
+  v_has_history boolean := core.has_history(p_source, p_source_type, p_execution);
 BEGIN
   -- Come, or come back.
   INSERT INTO core.ticket_event (event_id, ticket_id, type, occurred_at, execution_id, trace_id, payload)
@@ -77,6 +91,10 @@ BEGIN
                   ELSE '{}' END
        WHERE (c.assignee_key, c.queue_key) IS DISTINCT FROM ((c.old).assignee_key, (c.old).queue_key)
       UNION ALL
+      SELECT 'TicketDeletedV1', '{"how": "trashed"}' WHERE c.deleted_at IS NOT NULL AND (c.old).deleted_at IS NULL
+      UNION ALL
+      SELECT 'TicketRestoredV1', '{}' WHERE c.deleted_at IS NULL AND (c.old).deleted_at IS NOT NULL
+      UNION ALL
       SELECT 'TicketUpdatedV1',
              jsonb_build_object('fields', jsonb_object_agg(f.name, jsonb_build_object('old', f.old, 'new', f.new)))
         FROM (VALUES ('number', to_jsonb((c.old).number), to_jsonb(c.number)),
@@ -90,10 +108,10 @@ BEGIN
       HAVING count(*) > 0) e
    WHERE c.ticket_id IS NOT NULL AND (c.old).ticket_id IS NOT NULL
      AND (c.status_raw, c.assignee_key, c.queue_key, c.number, c.title, c.priority, c.category, c.requester_key,
-          c.opened_at, c.reopen_count)
+          c.opened_at, c.reopen_count, c.deleted_at)
          IS DISTINCT FROM
          ((c.old).status_raw, (c.old).assignee_key, (c.old).queue_key, (c.old).number, (c.old).title, (c.old).priority,
-          (c.old).category, (c.old).requester_key, (c.old).opened_at, (c.old).reopen_count)
+          (c.old).category, (c.old).requester_key, (c.old).opened_at, (c.old).reopen_count, (c.old).deleted_at)
   ON CONFLICT DO NOTHING;
 END
 $$;

@@ -11,6 +11,17 @@ from core_case import CoreCase, at  # noqa: E402
 
 
 class AzureDevOps(CoreCase):
+    def test_a_revision_that_comes_late_tells_what_the_next_one_did(self):
+        """Rejected at first, or read again with a field that was refused before."""
+        self.publish("devops", "work_item_revision", self.item(), self.item(rev=3, changed_date=at("03 08:00")))
+        self.publish("devops", "work_item", self.item(rev=3, changed_date=at("03 08:00")))
+        self.publish("devops", "work_item_revision", self.item(rev=2, state="Done", changed_date=at("02 08:00")))
+        changes = [(event["occurred_at"][:10], event["payload"]["new"]["raw"]) for event in self.events("devops:42", "TicketStatusChangedV1")]
+        self.assertEqual([("2026-03-02", "Done"), ("2026-03-03", "Active")], changes)
+        self.publish("devops", "work_item_revision", self.item(rev=3, changed_date=at("03 08:00"), tags="urgent"))
+        self.assertEqual("urgent", self.events("devops:42", "TicketUpdatedV1")[-1]["payload"]["fields"]["tags"]["new"])
+        self.check_rebuild()
+
     def test_categories_of_states_decide_by_process_and_type(self):
         self.publish("devops", "work_item", self.item(1, state="New"), self.item(2), self.item(3, state="Resolved", resolved_date=at("02 08:00")),
                      self.item(4, state="Resolved", work_item_type="Task"), self.item(5, state="Closed", closed_date=at("03 08:00")),

@@ -75,6 +75,28 @@ class Glpi(CoreCase):
         self.assertEqual(late, {event["ticket_id"] for event in self.events(kind="TicketSlaBreachedV1")})
         self.check_rebuild()
 
+    def test_without_a_log_the_differences_tell(self):
+        """Switched off, or refused to the account; but not while it is only late."""
+        for case, rows, tells in (
+                ("switched off", "", True),
+                ("refused", "(1, 'desk', 'log', 'error', 'denied', now())", True),
+                ("failed", "(1, 'desk', 'log', 'error', 'transient', now())", False),
+                ("part of the same execution", "(3, 'desk', 'log', 'running', NULL, NULL)", False)):
+            with self.subTest(case):
+                self.setUp()
+                query.script(self.url, "DELETE FROM ops.watermark" + (
+                    "; SET session_replication_role TO replica; INSERT INTO ops.execution_task (execution_id, source, task, status, error_class, finished_at) VALUES "
+                    f"{rows}; RESET session_replication_role" if rows else ""))
+                self.execution = 2
+                for day, changes in enumerate(({}, {"status": 4}, {"is_deleted": True}, {"is_deleted": False, "name": "again"})):
+                    self.execution = 2
+                    self.publish("desk", "ticket", self.glpi_ticket(date_mod=at(f"0{day + 2} 08:00"), **changes))
+                expected = ["TicketCreatedV1", "TicketStatusChangedV1", "TicketDeletedV1", "TicketRestoredV1", "TicketUpdatedV1"]
+                found = sorted(self.kinds("desk:1"))
+                self.assertEqual(sorted(expected[:1] if not tells else [*expected, "TicketStatusChangedV1"]), found)
+                self.check_events()
+                self.check_rebuild()
+
     def test_the_log_of_glpi_is_its_history(self):
         self.publish("desk", "user", {"id": 7, "name": "ana"})
         self.publish("desk", "ticket", self.glpi_ticket())
