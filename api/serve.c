@@ -220,6 +220,7 @@ int serve(const struct config *config)
     (void)sigemptyset(&signals);
     (void)sigaddset(&signals, SIGTERM);
     (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGHUP);
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
 
@@ -231,8 +232,13 @@ int serve(const struct config *config)
         return EXIT_CONFIG;
     }
     announce(&services);
-    int number = 0;
-    (void)sigwait(&signals, &number);
+    int number = SIGHUP;
+    while (number == SIGHUP) {
+        (void)sigwait(&signals, &number);
+        if (number == SIGHUP) {
+            log_warn("foz-api reads its configuration once: restart it for a new one");
+        }
+    }
     log_info("foz-api stops", LOG_TEXT("signal", number == SIGTERM ? "TERM" : "INT"));
     stop(&services);
     return number == SIGTERM ? EXIT_STOPPED : 128 + SIGINT;

@@ -17,8 +17,8 @@ enum {
 };
 
 struct sink {
-    enum log_level level;
-    enum log_format format;
+    _Atomic enum log_level level;
+    _Atomic enum log_format format;
     struct mutex lock; /* one line at a time */
 };
 
@@ -30,6 +30,7 @@ static struct sink sink = {
 
 static _Thread_local struct log_field scope_fields[SCOPE_DEPTH_MAX];
 static _Thread_local unsigned scope_depth;
+static _Thread_local enum log_format line_format; /* of the line that is being made */
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 static const char *const level_labels[] = {"DEBUG", "INFO", "WARN", "ERROR"};
@@ -85,7 +86,7 @@ static void add_text_value(struct buf *line, const char *text)
         return;
     }
     struct str shown = str_shorten(str_from(text), FIELD_TEXT_BYTES_MAX);
-    if (sink.format == LOG_FORMAT_TEXT && is_plain_word(shown)) {
+    if (line_format == LOG_FORMAT_TEXT && is_plain_word(shown)) {
         buf_add_str(line, shown);
     } else {
         buf_add_json_string(line, shown);
@@ -115,7 +116,7 @@ static void add_value(struct buf *line, const struct log_field *field)
 
 static void add_field(struct buf *line, const struct log_field *field)
 {
-    if (sink.format == LOG_FORMAT_JSON) {
+    if (line_format == LOG_FORMAT_JSON) {
         buf_add_char(line, ',');
         buf_add_json_string(line, str_from(field->name));
         buf_add_char(line, ':');
@@ -131,7 +132,7 @@ static void add_head(struct buf *line, enum log_level level, const char *msg)
 {
     char now[INSTANT_TEXT_MAX];
     instant_format_rfc3339(clock_wall_us(), now);
-    if (sink.format == LOG_FORMAT_TEXT) {
+    if (line_format == LOG_FORMAT_TEXT) {
         buf_addf(line, "%s %-5s %s", now, level_labels[level], msg);
         return;
     }
@@ -160,6 +161,7 @@ void log_write(enum log_level level, const char *msg, const struct log_field *fi
 {
     struct buf line CLEANUP(buf_release) = {0};
     buf_init(&line, LINE_BYTES_MAX);
+    line_format = sink.format;
     add_head(&line, level, msg);
     size_t head_len = line.len;
     for (unsigned i = 0; i < scope_depth; i++) {
@@ -172,7 +174,7 @@ void log_write(enum log_level level, const char *msg, const struct log_field *fi
         buf_truncate(&line, head_len);
         line.overflow = false;
     }
-    buf_add_c(&line, sink.format == LOG_FORMAT_JSON ? "}\n" : "\n");
+    buf_add_c(&line, line_format == LOG_FORMAT_JSON ? "}\n" : "\n");
     write_line(buf_str(&line));
 }
 

@@ -376,6 +376,11 @@ class Stop(api_case.ApiCase):
         type(self).program = None
         self.start_service()
 
+    def test_sighup_is_answered_in_the_log_and_changes_nothing(self):
+        self.program.signal(signal.SIGHUP)
+        foz.wait_until(lambda: "restart it for a new one" in self.program.err(), "the log says how to reload")
+        self.assertEqual(self.get("/health").status, 200)
+
     def test_an_idle_connection_does_not_hold_the_stop_up(self):
         with socket.create_connection(("127.0.0.1", self.port), timeout=5) as idle:
             idle.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -264,6 +264,7 @@ class Daemon(FozTest):
         self.assertTrue(program.is_running())
 
     def test_a_changed_configuration_is_read_on_sighup(self):
+        del self.env["FOZ_LOG_FORMAT"]  # it would win over the file
         program = self.start_daemon()
         self.finished(self.post()["execution_id"])
         second = self.start_sim(tickets=50, seed=9)
@@ -275,6 +276,11 @@ class Daemon(FozTest):
             row = self.finished(self.post("/load-incidents/?mode=full")["execution_id"])
             return int(self.database.one(f"SELECT count(*) FROM ops.execution_task WHERE execution_id = {row['id']} AND source = 'second'"))
         wait_until(sees_it, "the daemon loads from the new source")
+        for format_, begin in (("json", "{"), ("text", "20")):
+            self.config["log"] = {"format": format_}
+            self.write_config()
+            program.signal(signal.SIGHUP)
+            wait_until(lambda: program.err().splitlines()[-1].startswith(begin), f"the log's format is {format_}")
 
     def test_command_and_daemon_take_turns(self):
         self.slow_down(100)

@@ -9,7 +9,7 @@
 #include "worker/load/project.h"
 
 #define PLAN_MAX        ((size_t)1024 * 1024)
-#define OLDEST_SERVER   130000
+#define OLDEST_SERVER   150000
 #define HEX_SHA256_SIZE (2 * SHA256_BYTES + 1)
 
 bool migration_step(
@@ -56,7 +56,7 @@ static bool check_server(struct db *db, struct error *err)
         return false;
     }
     if (db_int64(facts, 0, 0) < OLDEST_SERVER) {
-        return error_set(err, ERROR_CONFIG, "PostgreSQL %s is too old: foz needs 13 or newer",
+        return error_set(err, ERROR_CONFIG, "PostgreSQL %s is too old: foz needs 15 or newer",
                          db_text(facts, 0, 4));
     }
     if (strcmp(db_text(facts, 0, 1), "UTF8") != 0) {

@@ -207,6 +207,7 @@ static void reload(struct daemon *daemon)
         return;
     }
     struct generation *old = daemon->generation;
+    log_configure(fresh->config.log_level, fresh->config.log_format);
     mutex_lock(&daemon->mutex);
     daemon->generation = fresh;
     mutex_unlock(&daemon->mutex);
