@@ -88,6 +88,7 @@ class Crash(FozTest):
         self.load("incidents")
         row = self.database.dicts(f"SELECT * FROM ops.execution_log WHERE id = {killed}")[0]
         self.assertEqual("interrupted", row["status"])
+        self.assertEqual("0", self.database.one("SELECT count(*) FROM ops.execution_task WHERE status = 'interrupted' AND error_message IS NULL"))
         self.assertIsNotNone(row["finished_at"])
         self.assertTrue(row["error_message"])
         for task in self.database.tasks(killed).values():

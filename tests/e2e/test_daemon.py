@@ -282,6 +282,16 @@ class Daemon(FozTest):
             program.signal(signal.SIGHUP)
             wait_until(lambda: program.err().splitlines()[-1].startswith(begin), f"the log's format is {format_}")
 
+    def test_a_configuration_that_the_database_has_no_room_for_is_not_taken(self):
+        program = self.start_daemon()
+        self.finished(self.post()["execution_id"])
+        self.config["sources"]["snow"]["tasks"] = {"incident": {"fields": {"u_not_migrated": "text"}}}
+        self.write_config()
+        program.signal(signal.SIGHUP)
+        wait_until(lambda: "the old configuration stays" in program.err(), "the daemon refuses it")
+        self.assertIn("migrate", program.err())
+        self.assertEqual("success", self.finished(self.post()["execution_id"])["status"])
+
     def test_command_and_daemon_take_turns(self):
         self.slow_down(100)
         self.start_daemon()

@@ -38,7 +38,10 @@ static const char SQL_SWEEP[] =
     "  RETURNING e.id),"
     " tasks AS ("
     "  UPDATE ops.execution_task t"
-    "     SET status = 'interrupted', finished_at = clock_timestamp()"
+    "     SET status = 'interrupted', finished_at = clock_timestamp(),"
+    "         error_message = coalesce(t.error_message, 'the worker ended before the task was ' ||"
+    "           CASE t.status WHEN 'queued' THEN 'begun' ELSE 'published' END ||"
+    "           '; run the load again')"
     "    FROM dead WHERE t.execution_id = dead.id AND t.status IN ('queued', 'running')"
     "  RETURNING 1)"
     " SELECT count(*) FROM dead";

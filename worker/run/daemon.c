@@ -199,9 +199,27 @@ static bool tend(struct daemon *daemon, struct error *err)
     return true;
 }
 
+/* A field that no `migrate` has made room for would stop every load. A database that does not
+ * answer is no reason: the next connection finds out. */
+static bool is_migrated(const struct config *config)
+{
+    struct error err = ERROR_INIT;
+    struct db_settings settings = {.url = config->database_url,
+                                   .application_name = "foz-worker run"};
+    struct db *db CLEANUP(db_closep) = db_open(&settings, &err);
+    if (db == NULL || migrate_check(db, config, &err)) {
+        return true;
+    }
+    log_fail("the configuration does not fit the database", LOG_TEXT("error", err.msg));
+    return false;
+}
+
 static void reload(struct daemon *daemon)
 {
     struct generation *fresh = generation_new(daemon->config_path, daemon->stop);
+    if (fresh != NULL && !is_migrated(&fresh->config)) {
+        generation_leave(daemon, TAKE(fresh));
+    }
     if (fresh == NULL) {
         log_warn("the old configuration stays");
         return;
