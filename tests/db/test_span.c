@@ -3,6 +3,7 @@
 
 #include "tests/db/fixture.h"
 #include "worker/load/known.h"
+#include "worker/load/merge_keys.h"
 #include "worker/transform/fingerprint.h"
 
 enum { PAGES = 8, PAGE = 5, ROWS = PAGES * PAGE };
@@ -187,6 +188,39 @@ static void a_row_that_somebody_inserted_goes_though_all_else_stays(void **state
     expect(fixture, "i0 u0 =40 d1 x0 r0");
 }
 
+static void note_key(void *arg, struct str key)
+{
+    struct buf *keys = arg;
+    buf_add_char(keys, ' ');
+    buf_add_str(keys, key);
+}
+
+static void what_is_missing_is_asked_of_staged_rows(void **state)
+{
+    struct fixture *fixture = *state;
+    load_all(fixture);
+    for (int gone = 4; gone >= -1; gone -= 5) {
+        begin_reread(fixture);
+        fixture->request.deletes = MERGE_DELETE_MISSING;
+        walk(fixture, 0, PAGES, -1, gone);
+        bool is_same = false;
+        struct error err = ERROR_INIT;
+        assert_ok(merge_settle_spans(fixture->db, &fixture->request, &is_same, &err), err);
+        assert_int_equal(is_same, gone == -1);
+        assert_int_equal(staged_rows(fixture), is_same ? 0 : ROWS - 1);
+        if (!is_same) {
+            struct buf keys CLEANUP(buf_release) = {0};
+            buf_init(&keys, 1 << 10);
+            assert_ok(merge_missing_keys(fixture->db, &fixture->request, note_key, &keys, &err),
+                      err);
+            assert_string_equal(keys.ptr, " k0000004");
+        }
+        fixture->request.hold = false;
+        merge(fixture, is_same ? MERGE_DELETE_MISSING : MERGE_DELETE_NONE);
+        expect(fixture, is_same ? "i0 u0 =40 d0 x0 r0" : "i0 u0 =39 d0 x0 r0");
+    }
+}
+
 static void a_dead_letter_of_a_row_in_a_span_is_resolved(void **state)
 {
     struct fixture *fixture = *state;
@@ -267,6 +301,7 @@ int main(void)
         TEST(spans_without_deletions_are_staged),
         TEST(a_row_of_a_span_that_is_edited_before_the_merge_fails_the_load),
         TEST(a_row_that_somebody_inserted_goes_though_all_else_stays),
+        TEST(what_is_missing_is_asked_of_staged_rows),
         TEST(a_dead_letter_of_a_row_in_a_span_is_resolved),
         TEST(a_key_of_several_columns_has_spans_too),
         TEST(the_fingerprint_is_the_servers),

@@ -4,7 +4,7 @@ import unittest
 
 import control
 import postgres
-from foz import HELD
+from foz import HELD, http
 from glpi import (ITEMTYPES, TICKETS, GlpiTest, add_actor, burst, fault, insert, op, purge, remove_actor, rename, restore, silent_update,
                   trash, update)
 
@@ -112,6 +112,19 @@ class Changes(GlpiTest):
                            insert("ITILFollowup", itemtype="Ticket", items_id=ticket, content=content))
         self.assertEqual("0", self.database.one("SELECT count(*) FROM ops.watermark WHERE high > "
                                                 f"{postgres.quote_literal(self.sim.state()['clock'])}::timestamptz + interval '5 s'"))
+
+    def test_the_last_of_a_list_is_asked_for_before_it_goes(self):
+        """All others stay as they are: what is missing must be told without their being staged."""
+        self.load("directory")
+        self.load("directory", "--mode", "full")
+        last = max(row["id"] for row in self.truth("location"))
+        self.sim.change(purge("Location", last))
+        self.sim.do({"reset_counters": True})
+        self.load("directory", "--task", "location", "--mode", "full")
+        self.assert_copies("location")
+        self.assertEqual(1, self.last_tasks()["location"]["records_deleted"])
+        asked = [entry["url"] for entry in http("GET", self.sim.url + "/_control/state?last=4096").json()["last"]]
+        self.assertEqual(1, sum(f"/Location/{last}" in url for url in asked), asked)
 
     def test_purges_are_found_by_reconcile_and_take_the_children_along(self):
         first, second = self.ids()[:2]

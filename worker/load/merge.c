@@ -197,6 +197,35 @@ static bool stage_spans(struct merge *merge, struct error *err)
             count_staged(merge, err));
 }
 
+static bool settle_spans(struct merge *merge, struct error *err)
+{
+    return count_staged(merge, err) && count_scope(merge, err) &&
+           (merge->is_same ||
+            spans_stage(merge->db, merge->sql.request->staging, spans_of(merge), err));
+}
+
+bool merge_settle_spans(struct db *db,
+                        const struct merge_request *request,
+                        bool *ret_same,
+                        struct error *err)
+{
+    struct merge merge CLEANUP(merge_release) = merge_of(db, request);
+    *ret_same = false;
+    if (spans_of(&merge) == NULL) {
+        return true;
+    }
+    if (!merge_check_request(request, err) || !db_begin(db, err)) {
+        return false;
+    }
+    if (!settle_spans(&merge, err) || !db_commit(db, err)) {
+        db_rollback(db);
+        return error_wrap(err, "compare %s.%s with what is landed", merge.sql.task->source_type,
+                          merge.sql.task->name);
+    }
+    *ret_same = merge.is_same;
+    return true;
+}
+
 static const char delete_duplicates[] =
     "DELETE FROM {rows} USING"
     " (SELECT s.ctid AS row, row_number() OVER (PARTITION BY {s.key} ORDER BY {newest first}) AS n"

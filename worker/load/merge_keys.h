@@ -7,6 +7,14 @@
  * row_record_key's text and must not use `db`.
  */
 
+/* Before a question about staged rows: rows that are remembered as spans (span.h) are staged,
+ * unless *ret_same: staging and scope hold the same rows, so nothing is missing. In a transaction
+ * of its own. */
+bool merge_settle_spans(struct db *db,
+                        const struct merge_request *request,
+                        bool *ret_same,
+                        struct error *err);
+
 /* The landed rows in scope that a merge of `request` would take for gone. */
 bool merge_missing_keys(struct db *db,
                         const struct merge_request *request,

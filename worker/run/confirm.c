@@ -93,6 +93,13 @@ static bool list_missing(struct db *db,
     if (!worth && request->hold && request->allow_mass_delete) {
         return true;
     }
+    bool is_same = false;
+    if (!merge_settle_spans(db, request, &is_same, err)) {
+        return false;
+    }
+    if (is_same) {
+        return true;
+    }
     if (!worth && !is_worth_asking(db, request, &worth, err)) {
         return false;
     }
