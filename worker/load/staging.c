@@ -121,17 +121,23 @@ static void add_end(struct buf *sql, const char *end, size_t i)
     buf_addf(sql, "%s_%zu", end, i);
 }
 
+static void add_ends(struct buf *sql, const struct task_def *task, const char *end)
+{
+    for (size_t i = 0; i < task->n_key_columns; i++) {
+        buf_add_c(sql, i == 0 ? "" : ", ");
+        add_end(sql, end, i);
+        buf_addf(sql, " %s", column_type_name(task->columns[task->key_columns[i]].type));
+    }
+}
+
 static char *create_spans(const struct task_def *task)
 {
     struct buf sql CLEANUP(buf_release) = {0};
     buf_init(&sql, SQL_MAX);
     buf_add_c(&sql, "CREATE TEMPORARY TABLE span (");
-    for (size_t i = 0; i < 2 * task->n_key_columns; i++) {
-        size_t key = i % task->n_key_columns;
-        buf_add_c(&sql, i == 0 ? "" : ", ");
-        add_end(&sql, i < task->n_key_columns ? "first" : "last", key);
-        buf_addf(&sql, " %s", column_type_name(task->columns[task->key_columns[key]].type));
-    }
+    add_ends(&sql, task, "first");
+    buf_add_c(&sql, ", ");
+    add_ends(&sql, task, "last");
     buf_add_c(&sql, ") ON COMMIT DROP");
     return buf_take(&sql);
 }
