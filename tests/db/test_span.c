@@ -195,6 +195,89 @@ static void note_key(void *arg, struct str key)
     buf_add_str(keys, key);
 }
 
+/* What the source holds: the version of each row, 0 for none. */
+struct source {
+    unsigned versions[ROWS];
+    uint64_t chance;
+};
+
+static unsigned draw(struct source *source, unsigned below)
+{
+    source->chance = source->chance * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (unsigned)(source->chance >> 33) % below;
+}
+
+/* Rows [from, to) that are there, in pages of random size, as one walk. */
+static void walk_source(struct fixture *fixture, struct source *source, int from, int to)
+{
+    struct known known CLEANUP(known_release);
+    struct error err = ERROR_INIT;
+    known_init(&known, fixture->staging);
+    for (int next = from; next < to;) {
+        char ids[ROWS][16];
+        char titles[ROWS][16];
+        const char *texts[ROWS * 7];
+        size_t n = 0;
+        size_t page = 1 + draw(source, 7);
+        for (; next < to && n < page; next++) {
+            if (source->versions[next] > 0) {
+                snprintf(ids[n], sizeof(ids[n]), "k%07d", next);
+                snprintf(titles[n], sizeof(titles[n]), "v%u", source->versions[next]);
+                const char *row[] = {THING(ids[n], titles[n], MAY_1, "1")};
+                memcpy(texts + n * 7, row, sizeof(row));
+                n++;
+            }
+        }
+        struct row_batch batch CLEANUP(row_batch_release) = {0};
+        int64_t n_known = 0;
+        make_page(fixture, ROW_FULL, texts, n, &batch);
+        assert_ok(known_take(fixture->db, &known, &batch, &n_known, &err), err);
+        assert_ok(staging_add(fixture->db, fixture->staging, &batch, &err), err);
+    }
+    assert_ok(known_flush(fixture->db, &known, &err), err);
+}
+
+static void expect_copy(struct fixture *fixture, const struct source *source, unsigned round)
+{
+    struct buf wanted CLEANUP(buf_release) = {0};
+    buf_init(&wanted, 1 << 16);
+    for (int i = 0; i < ROWS; i++) {
+        if (source->versions[i] > 0) {
+            buf_addf(&wanted, "%sk%07d=v%u", wanted.len > 0 ? " " : "", i, source->versions[i]);
+        }
+    }
+    const char *found = support_value(
+        fixture->db, "SELECT coalesce(string_agg(id || '=' || title, ' ' ORDER BY id), "
+                     "'') FROM \"Odd type\".things");
+    if (strcmp(found, wanted.ptr) != 0) {
+        fail_msg("round %u: %s, not %s", round, found, wanted.ptr);
+    }
+}
+
+/* Whatever changed, and however the walks and pages are cut. */
+static void random_changes_between_reads_arrive(void **state)
+{
+    struct fixture *fixture = *state;
+    struct source source = {.chance = 20};
+    unsigned n_quiet = 0;
+    for (unsigned round = 0; round < 120; round++) {
+        for (unsigned n = round == 0 ? 60 : draw(&source, 4); n > 0; n--) {
+            unsigned *version = &source.versions[draw(&source, ROWS)];
+            *version = draw(&source, 3) == 0 ? 0 : *version + 1;
+        }
+        begin_reread(fixture);
+        int first = (int)draw(&source, ROWS);
+        int second = first + (int)draw(&source, (unsigned)(ROWS - first) + 1);
+        walk_source(fixture, &source, second, ROWS);
+        walk_source(fixture, &source, 0, first);
+        walk_source(fixture, &source, first, second);
+        merge(fixture, MERGE_DELETE_MISSING);
+        n_quiet += staged_rows(fixture) == 0;
+        expect_copy(fixture, &source, round);
+    }
+    assert_in_range(n_quiet, 10, 60); /* both happened often */
+}
+
 static void what_is_missing_is_asked_of_staged_rows(void **state)
 {
     struct fixture *fixture = *state;
@@ -301,6 +384,7 @@ int main(void)
         TEST(spans_without_deletions_are_staged),
         TEST(a_row_of_a_span_that_is_edited_before_the_merge_fails_the_load),
         TEST(a_row_that_somebody_inserted_goes_though_all_else_stays),
+        TEST(random_changes_between_reads_arrive),
         TEST(what_is_missing_is_asked_of_staged_rows),
         TEST(a_dead_letter_of_a_row_in_a_span_is_resolved),
         TEST(a_key_of_several_columns_has_spans_too),
