@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "common/base/arena.h"
 #include "common/base/buf.h"
@@ -95,6 +96,13 @@ struct task_def {
     size_t n_indexes;
     const char *defined_at; /* "servicenow.yaml:12" */
 };
+
+/* Do the records of `task` belong to those of `parent`? */
+static inline bool task_is_child_of(const struct task_def *task, const struct task_def *parent)
+{
+    return task->parent != NULL && strcmp(task->parent, parent->name) == 0 &&
+           strcmp(task->source_type, parent->source_type) == 0;
+}
 
 struct load_def {
     const char *name;

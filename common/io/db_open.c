@@ -169,7 +169,7 @@ static void describe_server(struct db *db)
                    port == NULL || port[0] == '\0' ? "5432" : port, user == NULL ? "" : user);
 }
 
-/* What a server, database or role may preset is what we rely on.
+/* Nothing we rely on is left to what a server, database or role may preset.
  *
  * READ COMMITTED: a publish takes its locks and then looks at what others have committed before.
  *

@@ -159,7 +159,6 @@ CREATE OR REPLACE FUNCTION core.view_of_all(p_source_type text) RETURNS text LAN
 $$;
 
 -- The next statements are planned for what is there now. As the owner, because nobody else may.
-DROP FUNCTION IF EXISTS core.analyze_tickets();
 CREATE OR REPLACE FUNCTION core.analyze_tickets() RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path TO pg_catalog AS 'ANALYZE core.ticket';
 

@@ -144,3 +144,44 @@ void set_watermark(struct fixture *fixture, const char *task, const char *high)
              task, high == NULL ? "" : high);
     support_run(fixture->db, sql);
 }
+
+void owe(struct fixture *fixture, const char *task, const char *folder)
+{
+    char sql[256];
+    snprintf(sql, sizeof(sql),
+             "INSERT INTO ops.owed (source, task, parent_key, execution_id)"
+             " VALUES ('s', '%s', '%s', 1)",
+             task, folder);
+    support_run(fixture->db, sql);
+}
+
+int64_t last_debt(struct fixture *fixture)
+{
+    return support_number(fixture->db, "SELECT max(id) FROM ops.owed");
+}
+
+void expect_sheets(struct fixture *fixture, const char *sheets)
+{
+    assert_string_equal(support_value(fixture->db,
+                                      "SELECT string_agg(source || '/' || id || '=' || n, ' ' "
+                                      "ORDER BY source, id) FROM family.sheets"),
+                        sheets);
+}
+
+void load_folders(struct fixture *fixture)
+{
+    begin_task(fixture, &family_folders, "s");
+    STAGE(fixture, FOLDER("1", "one", MAY_1, MAY_1), FOLDER("2", "two", MAY_1, MAY_2),
+          FOLDER("3", "three", MAY_1, MAY_2), FOLDER("4", "four", MAY_1, MAY_2));
+    merge(fixture, MERGE_DELETE_MISSING);
+}
+
+void load_sheets(struct fixture *fixture)
+{
+    load_folders(fixture);
+    begin_child(fixture, &family_sheets);
+    STAGE(fixture, SHEET("10", "1", "0"), SHEET("11", "1", "0"), SHEET("20", "2", "0"),
+          SHEET("30", "3", "0"));
+    merge(fixture, MERGE_DELETE_MISSING);
+    expect(fixture, "i4 u0 =0 d0 x0 r0");
+}

@@ -27,6 +27,15 @@ void begin_child(struct fixture *fixture, const struct task_def *task);
 /* A watermark of source s; high may be NULL. */
 void set_watermark(struct fixture *fixture, const char *task, const char *high);
 
+/* What task of source s owes to a folder, and the id of the last debt. */
+void owe(struct fixture *fixture, const char *task, const char *folder);
+int64_t last_debt(struct fixture *fixture);
+
+/* Folders 1 to 4 of source s; with load_sheets sheets 10 and 11 of folder 1, 20 of 2, 30 of 3. */
+void load_folders(struct fixture *fixture);
+void load_sheets(struct fixture *fixture);
+void expect_sheets(struct fixture *fixture, const char *sheets);
+
 #define FAMILY_TEST(claim) cmocka_unit_test_setup_teardown(claim, make_family, drop_fixture)
 
 /* id, name, created, changed */

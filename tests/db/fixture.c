@@ -182,3 +182,15 @@ void collect(void *arg, struct str key)
     buf_add_str(keys, key);
     buf_add_char(keys, ' ');
 }
+
+void expect_conflict(struct fixture *fixture, enum merge_deletes deletes)
+{
+    struct error err = ERROR_INIT;
+    fixture->request.deletes = deletes;
+    fixture->request.allow_mass_delete = true;
+    assert_ok(db_begin(fixture->db, &err), err);
+    assert_false(merge_apply(fixture->db, &fixture->request, &fixture->result, &err));
+    assert_int_equal(err.code, ERROR_TRANSIENT);
+    assert_non_null(strstr(err.msg, "changed or deleted by somebody else"));
+    db_rollback(fixture->db);
+}

@@ -44,6 +44,9 @@ void load_two(struct fixture *fixture);
 
 /* The same as of MAY_1, by a catalog that did not know the last column yet. */
 void load_two_of_older_catalog(struct fixture *fixture);
+
+/* The merge fails because somebody has changed landed rows meanwhile. */
+void expect_conflict(struct fixture *fixture, enum merge_deletes deletes);
 void collect(void *arg, struct str key);
 
 #define STAGE(fixture, ...)                                                                        \

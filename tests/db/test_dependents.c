@@ -43,37 +43,6 @@ static void expect_owed(struct fixture *fixture, const char *debts)
         debts);
 }
 
-static void owe(struct fixture *fixture, const char *task, const char *folder)
-{
-    char sql[256];
-    snprintf(sql, sizeof(sql),
-             "INSERT INTO ops.owed (source, task, parent_key, execution_id)"
-             " VALUES ('s', '%s', '%s', 1)",
-             task, folder);
-    support_run(fixture->db, sql);
-}
-
-static int64_t last_debt(struct fixture *fixture)
-{
-    return support_number(fixture->db, "SELECT max(id) FROM ops.owed");
-}
-
-static void expect_sheets(struct fixture *fixture, const char *sheets)
-{
-    assert_string_equal(support_value(fixture->db,
-                                      "SELECT string_agg(source || '/' || id || '=' || n, ' ' "
-                                      "ORDER BY source, id) FROM family.sheets"),
-                        sheets);
-}
-
-static void load_folders(struct fixture *fixture)
-{
-    begin_task(fixture, &family_folders, "s");
-    STAGE(fixture, FOLDER("1", "one", MAY_1, MAY_1), FOLDER("2", "two", MAY_1, MAY_2),
-          FOLDER("3", "three", MAY_1, MAY_2), FOLDER("4", "four", MAY_1, MAY_2));
-    merge(fixture, MERGE_DELETE_MISSING);
-}
-
 /* --- debts ---------------------------------------------------------------------------------- */
 
 static void a_changed_parent_is_owed_whatever_became_of_it(void **state)
@@ -294,16 +263,6 @@ static void debts_are_cleared_up_to_the_one_that_was_read(void **state)
 
 /* --- replacing the records of owed parents -------------------------------------------------- */
 
-static void load_sheets(struct fixture *fixture)
-{
-    load_folders(fixture);
-    begin_child(fixture, &family_sheets);
-    STAGE(fixture, SHEET("10", "1", "0"), SHEET("11", "1", "0"), SHEET("20", "2", "0"),
-          SHEET("30", "3", "0"));
-    merge(fixture, MERGE_DELETE_MISSING);
-    expect(fixture, "i4 u0 =0 d0 x0 r0");
-}
-
 static void only_the_records_of_owed_parents_are_replaced(void **state)
 {
     struct fixture *fixture = *state;
@@ -323,82 +282,6 @@ static void only_the_records_of_owed_parents_are_replaced(void **state)
     assert_int_equal(fixture->result.scope_rows, 3);
     assert_int_equal(fixture->result.gone_rows, 1);
     expect_sheets(fixture, "other/10=0 s/10=0 s/12=1 s/20=1 s/30=0");
-}
-
-static void the_records_of_all_parents_may_be_replaced(void **state)
-{
-    struct fixture *fixture = *state;
-    load_sheets(fixture);
-    for (int round = 0; round < 2; round++) {
-        owe(fixture, "sheets", "1");
-        owe(fixture, "sheets", "2");
-        owe(fixture, "sheets", "3");
-        begin_child(fixture, &family_sheets);
-        fixture->request.owed_up_to = last_debt(fixture);
-        if (round == 0) {
-            STAGE(fixture, SHEET("40", "1", "0"), SHEET("41", "1", "0"), SHEET("50", "2", "0"));
-        } else {
-            STAGE(fixture, SHEET("60", "1", "0"), SHEET("61", "1", "0"), SHEET("62", "2", "0"),
-                  SHEET("63", "3", "0"));
-        }
-        merge(fixture, round == 0 ? MERGE_DELETE_OWED : MERGE_DELETE_MISSING);
-        expect(fixture, round == 0 ? "i3 u0 =0 d4 x0 r0" : "i4 u0 =0 d3 x0 r0");
-    }
-}
-
-static void the_records_of_a_parent_may_all_go(void **state)
-{
-    struct fixture *fixture = *state;
-    load_sheets(fixture);
-    owe(fixture, "sheets", "1");
-    owe(fixture, "sheets", "2");
-    begin_child(fixture, &family_sheets);
-    fixture->request.owed_up_to = last_debt(fixture);
-    merge(fixture, MERGE_DELETE_OWED);
-    expect(fixture, "i0 u0 =0 d3 x0 r0");
-    expect_sheets(fixture, "s/30=0");
-}
-
-static void nothing_where_there_were_records_of_all_parents_is_held(void **state)
-{
-    struct fixture *fixture = *state;
-    load_sheets(fixture);
-    owe(fixture, "sheets", "1");
-    owe(fixture, "sheets", "2");
-    owe(fixture, "sheets", "3");
-    for (int allowed = 0; allowed < 2; allowed++) {
-        begin_child(fixture, &family_sheets);
-        fixture->request.owed_up_to = last_debt(fixture);
-        fixture->request.allow_mass_delete = allowed == 1;
-        merge(fixture, MERGE_DELETE_OWED);
-        assert_int_equal(fixture->result.held, allowed == 0);
-        assert_int_equal(fixture->result.gone_rows, 4);
-        assert_int_equal(fixture->result.scope_rows, 4);
-        expect_sheets(fixture, allowed == 0 ? "s/10=0 s/11=0 s/20=0 s/30=0" : "");
-    }
-}
-
-static void a_large_share_of_a_table_is_held_whichever_parents_owe_it(void **state)
-{
-    struct fixture *fixture = *state;
-    load_sheets(fixture);
-    support_run(
-        fixture->db,
-        "INSERT INTO family.sheets (source, id, \"in a \"\"folder\"\"\", n, etl_execution_id)"
-        " SELECT 's', 100 + g, CASE WHEN g <= 40 THEN 1 ELSE 3 END, 0, 1"
-        " FROM generate_series(1, 96) g");
-    owe(fixture, "sheets", "1"); /* 42 of 100 */
-    begin_child(fixture, &family_sheets);
-    fixture->request.owed_up_to = last_debt(fixture);
-    merge(fixture, MERGE_DELETE_OWED);
-    assert_true(fixture->result.held);
-    support_run(fixture->db,
-                "DELETE FROM family.sheets WHERE id BETWEEN 101 AND 120"); /* 22 of 80 */
-    begin_child(fixture, &family_sheets);
-    fixture->request.owed_up_to = last_debt(fixture);
-    merge(fixture, MERGE_DELETE_OWED);
-    assert_false(fixture->result.held);
-    assert_int_equal(fixture->result.deleted, 22);
 }
 
 static void a_rejected_record_of_an_owed_parent_stays(void **state)
@@ -496,64 +379,7 @@ static void foreign_records_are_counted_in_big_loads_too(void **state)
     }
 }
 
-/* --- holding -------------------------------------------------------------------------------- */
-
-static void a_hold_stops_the_first_deletion_and_nothing_else(void **state)
-{
-    struct fixture *fixture = *state;
-    load_sheets(fixture);
-    begin_child(fixture, &family_sheets);
-    fixture->request.hold = true;
-    STAGE(fixture, SHEET("10", "1", "1"), SHEET("11", "1", "0"), SHEET("20", "2", "0"),
-          SHEET("30", "3", "0"));
-    merge(fixture, MERGE_DELETE_MISSING);
-    expect(fixture, "i0 u1 =3 d0 x0 r0");
-    for (int allowed = 0; allowed < 2; allowed++) {
-        begin_child(fixture, &family_sheets);
-        fixture->request.hold = true;
-        fixture->request.allow_mass_delete = allowed;
-        STAGE(fixture, SHEET("10", "1", "2"), SHEET("11", "1", "0"), SHEET("20", "2", "0"));
-        merge(fixture, MERGE_DELETE_MISSING);
-        expect(fixture, allowed ? "i0 u1 =2 d1 x0 r0" : "i0 u0 =0 d0 x0 r0 held");
-        expect_sheets(fixture, allowed ? "s/10=2 s/11=0 s/20=0" : "s/10=1 s/11=0 s/20=0 s/30=0");
-    }
-}
-
-static void the_fuse_knows_how_many_may_go(void **state)
-{
-    (void)state;
-
-    const struct {
-        struct merge_request request;
-        int64_t gone;
-        int64_t scope;
-        bool blows;
-    } cases[] = {
-        {{.deletes = MERGE_DELETE_MISSING}, 0, 0, false},
-        {{.deletes = MERGE_DELETE_MISSING}, 0, 1000, false},
-        {{.deletes = MERGE_DELETE_MISSING}, 1, 1, true},
-        {{.deletes = MERGE_DELETE_MISSING}, 48, 49, false},
-        {{.deletes = MERGE_DELETE_MISSING}, 49, 49, true},
-        {{.deletes = MERGE_DELETE_MISSING}, 15, 50, false},
-        {{.deletes = MERGE_DELETE_MISSING}, 16, 50, true},
-        {{.deletes = MERGE_DELETE_UNLISTED}, 301, 1000, true},
-        {{.deletes = MERGE_DELETE_UNLISTED}, 300, 1000, false},
-        {{.deletes = MERGE_DELETE_MISSING, .allow_mass_delete = true}, 1000, 1000, false},
-        {{.deletes = MERGE_DELETE_MISSING, .hold = true}, 0, 1000, false},
-        {{.deletes = MERGE_DELETE_MISSING, .hold = true}, 1, 1000, true},
-        {{.deletes = MERGE_DELETE_UNLISTED, .hold = true, .allow_mass_delete = true}, 9, 9, false},
-        {{.deletes = MERGE_DELETE_OWED}, 1000, 1000, true},
-        {{.deletes = MERGE_DELETE_OWED}, 300, 1000, false},
-    };
-
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        struct merge_request request = cases[i].request;
-        request.max_delete_fraction = 0.3;
-        if (merge_fuse_blows(&request, cases[i].gone, cases[i].scope) != cases[i].blows) {
-            fail_msg("case %zu", i);
-        }
-    }
-}
+/* --- what is asked before a merge ------------------------------------------------------------- */
 
 static void what_is_missing_is_counted_within_its_scope(void **state)
 {
@@ -620,17 +446,11 @@ int main(void)
         FAMILY_TEST(debts_that_do_not_fit_the_arena_are_an_error),
         FAMILY_TEST(debts_are_cleared_up_to_the_one_that_was_read),
         FAMILY_TEST(only_the_records_of_owed_parents_are_replaced),
-        FAMILY_TEST(the_records_of_all_parents_may_be_replaced),
-        FAMILY_TEST(the_records_of_a_parent_may_all_go),
-        FAMILY_TEST(nothing_where_there_were_records_of_all_parents_is_held),
-        FAMILY_TEST(a_large_share_of_a_table_is_held_whichever_parents_owe_it),
         FAMILY_TEST(a_rejected_record_of_an_owed_parent_stays),
         FAMILY_TEST(records_of_no_landed_parent_are_dropped_and_counted),
         FAMILY_TEST(a_record_goes_with_its_parent),
         FAMILY_TEST(nothing_but_foreign_records_is_everything_gone),
         FAMILY_TEST(foreign_records_are_counted_in_big_loads_too),
-        FAMILY_TEST(a_hold_stops_the_first_deletion_and_nothing_else),
-        cmocka_unit_test(the_fuse_knows_how_many_may_go),
         FAMILY_TEST(what_is_missing_is_counted_within_its_scope),
         FAMILY_TEST(a_request_that_contradicts_its_task_is_a_bug),
     };

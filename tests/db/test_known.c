@@ -35,18 +35,6 @@ static int64_t reread(struct fixture *fixture, const char *const *texts, size_t 
     reread((fixture), (const char *const[]){__VA_ARGS__},                                          \
            ARRAY_SIZE(((const char *const[]){__VA_ARGS__})) / (fixture)->task->n_columns)
 
-static void expect_conflict(struct fixture *fixture, enum merge_deletes deletes)
-{
-    struct error err = ERROR_INIT;
-    fixture->request.deletes = deletes;
-    fixture->request.allow_mass_delete = true;
-    assert_ok(db_begin(fixture->db, &err), err);
-    assert_false(merge_apply(fixture->db, &fixture->request, &fixture->result, &err));
-    assert_int_equal(err.code, ERROR_TRANSIENT);
-    assert_non_null(strstr(err.msg, "changed or deleted by somebody else"));
-    db_rollback(fixture->db);
-}
-
 static void a_reread_row_is_staged_by_its_key(void **state)
 {
     struct fixture *fixture = *state;

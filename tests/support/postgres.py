@@ -30,7 +30,7 @@ import urllib.parse
 
 STATE_FILE = "cluster.json"
 MEMORY = "/dev/shm"
-MEMORY_WANTED = 6 << 30  # bytes; what several clusters at once, of some hundred databases, stay below
+MEMORY_WANTED = 6 << 30  # bytes; three clusters of tests at once take some hundred MB
 
 
 class PostgresError(RuntimeError):
@@ -88,6 +88,14 @@ def scratch_folder(durable: bool) -> str:
     return MEMORY if free >= MEMORY_WANTED and os.access(MEMORY, os.W_OK) else "/tmp"
 
 
+def sweep(folder: str) -> None:
+    """Memory is not for what a killed process left: its clusters have ended with it."""
+    for path in glob.glob(os.path.join(folder, "foz-pg-*-*")):
+        owner = pathlib.Path(path).name.split("-")[2]
+        if owner.isdigit() and not os.path.exists("/proc/" + owner):
+            shutil.rmtree(path, ignore_errors=True)
+
+
 class Cluster:
     """One cluster. `directory` keeps the data; without it everything is temporary."""
 
@@ -126,7 +134,11 @@ class Cluster:
     def _make_folders(self) -> None:
         if self.scratch is None or not self.scratch.exists():
             durable = self.directory is not None or self.settings["fsync"] == "on"
-            self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="foz-pg-", dir=scratch_folder(durable)))
+            folder = scratch_folder(durable)
+            if folder == MEMORY:
+                sweep(folder)
+            prefix = "foz-pg-%d-" % os.getpid() if folder == MEMORY else "foz-pg-"
+            self.scratch = pathlib.Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
             self.scratch.chmod(0o755)
             self._give(self.scratch)
         if self.data is not None and self.data.exists():

@@ -212,6 +212,7 @@ def suite_tidy(ctx):
 def suite_asan(ctx):
     """unit and end-to-end under the address and undefined-behaviour sanitizers"""
     directory = "build-asan"
+    # Without optimization gcc takes half the time, and what is sanitized is not what takes long.
     ok, totals = ctx.builds.get(directory, ["-Db_sanitize=address,undefined", "-Doptimization=0", "-Dsim=false"])
     if ok:
         totals.add(meson_suite(directory, "unit", ASAN_ENV, "4"))

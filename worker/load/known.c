@@ -60,7 +60,8 @@ static bool send_rows(struct db *db, struct known *known, struct error *err)
 
 static bool keeps_spans(const struct known *known)
 {
-    return known->staging->spans != NULL && !atomic_load(&known->staging->spans->is_over);
+    return known->staging->spans != NULL && !atomic_load(&known->staging->spans->is_over) &&
+           !spans_are_many(&known->spans);
 }
 
 static void add_span(struct known *known, struct row_batch *batch)
@@ -77,7 +78,8 @@ static void add_span(struct known *known, struct row_batch *batch)
     row_batch_drop_rows(batch);
 }
 
-/* Something differs here or in another walk of the task: from now on all rows are staged. */
+/* Something differs here or in another walk of the task, or there are too many to remember: from
+ * now on all rows are staged. */
 static bool end_spans(struct db *db, struct known *known, struct error *err)
 {
     if (known->staging->spans == NULL) {

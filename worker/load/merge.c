@@ -1,73 +1,20 @@
 #include "worker/load/merge.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "worker/load/bulk.h"
 #include "worker/load/dead_letter.h"
 #include "worker/load/merge_keys.h"
-#include "worker/load/merge_sql.h"
-
-#define SQL_MAX ((size_t)512 * 1024)
+#include "worker/load/merge_state.h"
 
 enum {
     BIG_ROWS = 50000,      /* from here on hash joins, and checks that cost no sort */
     ANALYZED_ROWS = 10000, /* of delta */
     NOTABLE_ROWS = 1000,   /* new in a table */
-    FUSE_ROWS_MIN = 50,    /* below it only "everything" trips the fuse */
 };
 
 static const char UNIQUE_VIOLATION[] = "23505";
-
-struct merge {
-    struct db *db;
-    struct merge_sql sql;
-    struct buf text;
-    int64_t n_rejects;
-    int64_t n_census;
-    int64_t n_known; /* staged rows that were landed as they are when their page was read */
-    int64_t n_new;   /* rows of delta by kind */
-    bool is_same;    /* staging and scope hold the same rows */
-    struct fingerprint print; /* of the staged rows, those of spans included */
-    int64_t n_changed;        /* other hash, before it is known whether the content differs */
-    struct merge_result result;
-};
-
-static void merge_release(struct merge *merge)
-{
-    buf_release(&merge->text);
-}
-
-static struct merge merge_of(struct db *db, const struct merge_request *request)
-{
-    struct merge merge = {.db = db, .sql = {.request = request, .task = request->staging->task}};
-    buf_init(&merge.text, SQL_MAX);
-    return merge;
-}
-
-static bool run(struct merge *merge, const char *template, int64_t *ret_rows, struct error *err)
-{
-    merge_sql_expand(&merge->sql, template, &merge->text);
-    return db_execute(merge->db, merge->text.ptr, DB_NO_PARAMS, ret_rows, err);
-}
-
-static struct db_result *ask(struct merge *merge, const char *template, struct error *err)
-{
-    merge_sql_expand(&merge->sql, template, &merge->text);
-    return db_query(merge->db, merge->text.ptr, DB_NO_PARAMS, err);
-}
-
-static bool
-ask_number(struct merge *merge, const char *template, int64_t *ret_value, struct error *err)
-{
-    struct db_result *found CLEANUP(db_result_freep) = ask(merge, template, err);
-    if (found == NULL) {
-        return false;
-    }
-    *ret_value = db_int64(found, 0, 0);
-    return true;
-}
 
 bool merge_check_request(const struct merge_request *request, struct error *err)
 {
@@ -117,113 +64,10 @@ static bool prefer_hash_joins(struct merge *merge, bool on, struct error *err)
 static bool drop_foreign(struct merge *merge, struct error *err)
 {
     return merge->sql.request->parent == NULL ||
-           run(merge,
-               "DELETE FROM {rows} s WHERE NOT EXISTS (SELECT FROM {parent} p"
-               " WHERE p.\"source\" = {source} AND p.{parent key} = {s.parent key})",
-               &merge->result.foreign, err);
-}
-
-static struct fingerprint read_fingerprint(const struct db_result *found, size_t column)
-{
-    return (struct fingerprint){
-        .n_rows = db_int64(found, 0, column),
-        .n_hashed = db_int64(found, 0, column + 1),
-        .sums = {(uint64_t)db_int64(found, 0, column + 2),
-                 (uint64_t)db_int64(found, 0, column + 3)},
-    };
-}
-
-static struct spans *spans_of(const struct merge *merge)
-{
-    struct span_pool *pool = merge->sql.request->staging->spans;
-    return pool != NULL && pool->ended.n_spans > 0 ? &pool->ended : NULL;
-}
-
-static bool count_staged(struct merge *merge, struct error *err)
-{
-    const struct spans *spans = spans_of(merge);
-    struct db_result *found CLEANUP(db_result_freep) =
-        ask(merge,
-            "SELECT count(s.etl_absent), count(*) FILTER (WHERE " MERGE_IS_KNOWN "),"
-            " " FINGERPRINT_SQL("s") " FROM {rows} s",
-            err);
-    if (found == NULL) {
-        return false;
-    }
-    merge->n_known = db_int64(found, 0, 1);
-    merge->sql.has_absent = db_int64(found, 0, 0) > merge->n_known;
-    merge->print = read_fingerprint(found, 2);
-    if (spans != NULL) {
-        fingerprint_join(&merge->print, &spans->rows);
-    }
-    merge->result.staged = merge->print.n_rows + merge->result.foreign;
-    return merge->sql.request->deletes != MERGE_DELETE_UNLISTED ||
-           ask_number(merge, "SELECT count(*) FROM {census}", &merge->n_census, err);
-}
-
-/* Also finds out whether the rows in scope are those in staging, every one and no other. Rows
- * without a hash are counted apart, so they never are. */
-static bool count_scope(struct merge *merge, struct error *err)
-{
-    if (merge->sql.request->deletes == MERGE_DELETE_NONE) {
-        return true;
-    }
-    struct db_result *found CLEANUP(db_result_freep) =
-        ask(merge, "SELECT " FINGERPRINT_SQL("t") " FROM {table} t WHERE {scope}", err);
-    if (found == NULL) {
-        return false;
-    }
-    struct fingerprint scope = read_fingerprint(found, 0);
-    merge->result.scope_rows = scope.n_rows;
-    merge->is_same = merge->sql.request->deletes == MERGE_DELETE_MISSING &&
-                     fingerprint_equal(&merge->print, &scope);
-    return true;
-}
-
-/* What differs, and which dead letters are settled, can be told only of staged rows. */
-static bool stage_spans(struct merge *merge, struct error *err)
-{
-    struct spans *spans = spans_of(merge);
-    bool has_letters = merge->n_rejects > 0;
-    if (spans == NULL) {
-        return true;
-    }
-    if (merge->is_same && !has_letters &&
-        !dead_letter_any_open(merge->db, &merge->sql, &has_letters, err)) {
-        return false;
-    }
-    return (merge->is_same && !has_letters) ||
-           (spans_stage(merge->db, merge->sql.request->staging, spans, err) &&
-            count_staged(merge, err));
-}
-
-static bool settle_spans(struct merge *merge, struct error *err)
-{
-    return count_staged(merge, err) && count_scope(merge, err) &&
-           (merge->is_same ||
-            spans_stage(merge->db, merge->sql.request->staging, spans_of(merge), err));
-}
-
-bool merge_settle_spans(struct db *db,
-                        const struct merge_request *request,
-                        bool *ret_same,
-                        struct error *err)
-{
-    struct merge merge CLEANUP(merge_release) = merge_of(db, request);
-    *ret_same = false;
-    if (spans_of(&merge) == NULL) {
-        return true;
-    }
-    if (!merge_check_request(request, err) || !db_begin(db, err)) {
-        return false;
-    }
-    if (!settle_spans(&merge, err) || !db_commit(db, err)) {
-        db_rollback(db);
-        return error_wrap(err, "compare %s.%s with what is landed", merge.sql.task->source_type,
-                          merge.sql.task->name);
-    }
-    *ret_same = merge.is_same;
-    return true;
+           merge_run(merge,
+                     "DELETE FROM {rows} s WHERE NOT EXISTS (SELECT FROM {parent} p"
+                     " WHERE p.\"source\" = {source} AND p.{parent key} = {s.parent key})",
+                     &merge->result.foreign, err);
 }
 
 static const char delete_duplicates[] =
@@ -238,14 +82,14 @@ static bool deduplicate(struct merge *merge, struct error *err)
     int64_t n = 0;
     /* A sort of a million keys takes thrice as long as hashing them. */
     if (!db_script(merge->db, "SET LOCAL enable_sort TO off", err) ||
-        !ask_number(merge,
-                    "SELECT count(*) FROM (SELECT FROM {rows} s GROUP BY {s.key}"
-                    " HAVING count(*) > 1 LIMIT 1) doubled",
-                    &n, err) ||
+        !merge_ask_number(merge,
+                          "SELECT count(*) FROM (SELECT FROM {rows} s GROUP BY {s.key}"
+                          " HAVING count(*) > 1 LIMIT 1) doubled",
+                          &n, err) ||
         !db_script(merge->db, "SET LOCAL enable_sort TO DEFAULT", err)) {
         return false;
     }
-    return n == 0 || run(merge, delete_duplicates, &merge->result.duplicates, err);
+    return n == 0 || merge_run(merge, delete_duplicates, &merge->result.duplicates, err);
 }
 
 static bool fail_rows(
@@ -282,7 +126,7 @@ static const char delta_of_everything[] =
 
 static bool insert_and_index(struct merge *merge, struct bulk *bulk, struct error *err)
 {
-    return run(merge, insert_everything, &merge->result.inserted, err) && bulk_end(bulk, err);
+    return merge_run(merge, insert_everything, &merge->result.inserted, err) && bulk_end(bulk, err);
 }
 
 /* Duplicates are rare and looking for them is not free: the primary key finds them. */
@@ -313,7 +157,8 @@ static bool merge_into_nothing(struct merge *merge, struct error *err)
     if (is_big(merge)) {
         ok = insert_hopefully(merge, err);
     } else {
-        ok = deduplicate(merge, err) && run(merge, insert_everything, &merge->result.inserted, err);
+        ok = deduplicate(merge, err) &&
+             merge_run(merge, insert_everything, &merge->result.inserted, err);
     }
     if (!ok) {
         return false;
@@ -323,7 +168,7 @@ static bool merge_into_nothing(struct merge *merge, struct error *err)
     if (result->inserted != expected) {
         return fail_rows(merge, result->inserted, expected, "inserted", err);
     }
-    return run(merge, delta_of_everything, NULL, err);
+    return merge_run(merge, delta_of_everything, NULL, err);
 }
 
 /* --- what differs --------------------------------------------------------------------------- */
@@ -352,10 +197,10 @@ static const char keep_rejected[] = "DELETE FROM pg_temp.delta d USING {rejects}
 static bool count_delta(struct merge *merge, struct error *err)
 {
     struct db_result *found CLEANUP(db_result_freep) =
-        ask(merge,
-            "SELECT count(*) FILTER (WHERE kind = 'i'), count(*) FILTER (WHERE kind = 'c'),"
-            " count(*) FILTER (WHERE kind = 'd') FROM pg_temp.delta",
-            err);
+        merge_ask(merge,
+                  "SELECT count(*) FILTER (WHERE kind = 'i'), count(*) FILTER (WHERE kind = 'c'),"
+                  " count(*) FILTER (WHERE kind = 'd') FROM pg_temp.delta",
+                  err);
     if (found == NULL) {
         return false;
     }
@@ -369,7 +214,7 @@ static bool count_delta(struct merge *merge, struct error *err)
 static bool build_delta(struct merge *merge, const char *template, struct error *err)
 {
     return drop_old_delta(merge, err) && prefer_hash_joins(merge, true, err) &&
-           run(merge, template, NULL, err) && prefer_hash_joins(merge, false, err);
+           merge_run(merge, template, NULL, err) && prefer_hash_joins(merge, false, err);
 }
 
 /* The join of whole tables tells of duplicates for nothing: without them as many staged rows found
@@ -381,10 +226,11 @@ static bool has_duplicates(struct merge *merge, bool *ret_any, struct error *err
     if (result->staged - result->foreign - merge->n_new != result->scope_rows - result->gone_rows) {
         n = 1;
     } else if (merge->n_new > 0 &&
-               !ask_number(merge,
-                           "SELECT count(*) FROM (SELECT FROM pg_temp.delta d WHERE kind = 'i'"
-                           " GROUP BY {d.key} HAVING count(*) > 1 LIMIT 1) doubled",
-                           &n, err)) {
+               !merge_ask_number(
+                   merge,
+                   "SELECT count(*) FROM (SELECT FROM pg_temp.delta d WHERE kind = 'i'"
+                   " GROUP BY {d.key} HAVING count(*) > 1 LIMIT 1) doubled",
+                   &n, err)) {
         return false;
     }
     *ret_any = n > 0;
@@ -401,7 +247,7 @@ static bool compare_tables(struct merge *merge, struct error *err)
     if (any && (!deduplicate(merge, err) || !build_delta(merge, delta_of_table, err))) {
         return false;
     }
-    return merge->n_rejects == 0 || run(merge, keep_rejected, NULL, err);
+    return merge->n_rejects == 0 || merge_run(merge, keep_rejected, NULL, err);
 }
 
 static bool compare_rows(struct merge *merge, struct error *err)
@@ -412,55 +258,8 @@ static bool compare_rows(struct merge *merge, struct error *err)
     if (merge->sql.request->deletes == MERGE_DELETE_NONE) {
         return true;
     }
-    return prefer_hash_joins(merge, true, err) && run(merge, add_gone_rows, NULL, err) &&
+    return prefer_hash_joins(merge, true, err) && merge_run(merge, add_gone_rows, NULL, err) &&
            prefer_hash_joins(merge, false, err);
-}
-
-bool merge_fuse_blows(const struct merge_request *request, int64_t gone, int64_t scope)
-{
-    if (gone == 0 || request->allow_mass_delete) {
-        return false;
-    }
-    return request->hold || gone >= scope ||
-           (scope >= FUSE_ROWS_MIN && (double)gone > request->max_delete_fraction * (double)scope);
-}
-
-/* Records that are only ever replaced, a parent's at a time, come back under new keys. */
-static bool are_replaced(const struct merge *merge)
-{
-    return merge->sql.request->deletes == MERGE_DELETE_OWED ||
-           (merge->sql.request->parent != NULL &&
-            merge->sql.task->parent_refresh == REFRESH_CHANGED);
-}
-
-/* A few parents may well lose all they have. What counts is the table's loss: its rows, as far as
- * they matter. */
-static bool count_table(struct merge *merge, int64_t lost, struct error *err)
-{
-    double fraction = merge->sql.request->max_delete_fraction;
-    double enough = fraction > 0 ? (double)lost / fraction + FUSE_ROWS_MIN : 1e15;
-    char sql[256];
-    (void)snprintf(sql, sizeof(sql),
-                   "SELECT count(*) FROM (SELECT FROM {table} t WHERE t.\"source\" = {source}"
-                   " LIMIT %.0f) landed",
-                   enough < 1e15 ? enough : 1e15);
-    return ask_number(merge, sql, &merge->result.scope_rows, err);
-}
-
-static bool check_fuse(struct merge *merge, struct error *err)
-{
-    const struct merge_request *request = merge->sql.request;
-    int64_t lost = merge->result.gone_rows - (are_replaced(merge) ? merge->n_new : 0);
-    if (lost <= 0) {
-        merge->result.held =
-            request->hold && !request->allow_mass_delete && merge->result.gone_rows > 0;
-        return true;
-    }
-    if (request->deletes == MERGE_DELETE_OWED && !count_table(merge, lost, err)) {
-        return false;
-    }
-    merge->result.held = merge_fuse_blows(request, lost, merge->result.scope_rows);
-    return true;
 }
 
 /* --- writing it ----------------------------------------------------------------------------- */
@@ -512,7 +311,7 @@ static bool run_exactly(struct merge *merge,
     if (expected == 0) {
         return true;
     }
-    if (!run(merge, template, &n, err)) {
+    if (!merge_run(merge, template, &n, err)) {
         return false;
     }
     return n == expected || fail_rows(merge, n, expected, what, err);
@@ -524,7 +323,7 @@ static bool write_changed(struct merge *merge, struct error *err)
     if (merge->n_changed == 0) {
         return true;
     }
-    if (!run(merge, find_updated, updated, err) ||
+    if (!merge_run(merge, find_updated, updated, err) ||
         (merge->n_changed >= ANALYZED_ROWS &&
          !db_script(merge->db, "ANALYZE pg_temp.delta", err))) {
         return false;
@@ -567,11 +366,11 @@ static bool merge_into_rows(struct merge *merge, struct error *err)
     int64_t n_differing = 0;
     if (!(whole ? compare_tables(merge, err) : compare_rows(merge, err)) ||
         !count_delta(merge, err) ||
-        (merge->n_known > 0 && !ask_number(merge, count_known_of_delta, &n_differing, err)) ||
+        (merge->n_known > 0 && !merge_ask_number(merge, count_known_of_delta, &n_differing, err)) ||
         !check_known(merge, n_differing, err)) {
         return false;
     }
-    if (!check_fuse(merge, err)) {
+    if (!merge_check_fuse(merge, err)) {
         return false;
     }
     return merge->result.held || write_delta(merge, err);
@@ -583,7 +382,8 @@ static bool check_ledger(struct merge *merge, struct error *err)
     struct merge_result *result = &merge->result;
     int64_t left = result->staged - result->foreign - result->duplicates;
     /* Counting again costs a scan, so only where rows were removed. */
-    if (result->duplicates > 0 && !ask_number(merge, "SELECT count(*) FROM {rows} s", &left, err)) {
+    if (result->duplicates > 0 &&
+        !merge_ask_number(merge, "SELECT count(*) FROM {rows} s", &left, err)) {
         return false;
     }
     result->unchanged = left - result->inserted - result->updated;
@@ -601,8 +401,8 @@ static bool check_ledger(struct merge *merge, struct error *err)
 static bool touch(struct merge *merge, struct error *err)
 {
     return merge->sql.task->last_seen_column == NULL ||
-           (run(merge, touch_rows, NULL, err) &&
-            (merge->n_census == 0 || run(merge, touch_listed, NULL, err)));
+           (merge_run(merge, touch_rows, NULL, err) &&
+            (merge->n_census == 0 || merge_run(merge, touch_listed, NULL, err)));
 }
 
 /* Whatever reads the table in this transaction would be planned for the table as it was: of one
@@ -613,10 +413,10 @@ static bool tell_planner(struct merge *merge, struct error *err)
     if (merge->result.inserted < NOTABLE_ROWS) {
         return true;
     }
-    return ask_number(merge,
-                      "SELECT reltuples::bigint FROM pg_class WHERE oid = '{table}'::regclass",
-                      &known, err) &&
-           (known >= merge->result.inserted || run(merge, "ANALYZE {table}", NULL, err));
+    return merge_ask_number(
+               merge, "SELECT reltuples::bigint FROM pg_class WHERE oid = '{table}'::regclass",
+               &known, err) &&
+           (known >= merge->result.inserted || merge_run(merge, "ANALYZE {table}", NULL, err));
 }
 
 static bool merge_all(struct merge *merge, struct error *err)
@@ -625,12 +425,11 @@ static bool merge_all(struct merge *merge, struct error *err)
     int64_t n = 0;
     if (!merge_check_request(request, err) || !tune(merge, err) ||
         !staging_count_rejects(merge->db, request->staging, &merge->n_rejects, err) ||
-        !drop_foreign(merge, err) || !count_staged(merge, err) || !count_scope(merge, err) ||
-        !stage_spans(merge, err) ||
-        !ask_number(merge,
-                    "SELECT count(*) FROM (SELECT FROM {table} t"
-                    " WHERE t.\"source\" = {source} LIMIT 1) landed",
-                    &n, err)) {
+        !drop_foreign(merge, err) || !merge_count(merge, err) ||
+        !merge_ask_number(merge,
+                          "SELECT count(*) FROM (SELECT FROM {table} t"
+                          " WHERE t.\"source\" = {source} LIMIT 1) landed",
+                          &n, err)) {
         return false;
     }
     bool ok = n == 0 ? drop_old_delta(merge, err) && merge_into_nothing(merge, err)

@@ -1,13 +1,15 @@
 #include "worker/load/span.h"
 
-#include <inttypes.h>
+#include <assert.h>
 
 #include "common/base/alloc.h"
 #include "common/io/db_copy.h"
 #include "worker/load/staging.h"
 
-/* A span is two keys: ten million rows in pages of a thousand make a megabyte. */
-#define TUPLES_MAX ((size_t)64 * 1024 * 1024)
+/* A span is two keys: of one walk ten million rows in pages of a thousand make less than this. */
+#define WALK_BYTES ((size_t)1024 * 1024)
+/* Those of all walks; there are as many as lanes. */
+#define TASK_BYTES_MAX ((size_t)1024 * 1024 * 1024)
 
 static void begin(struct spans *spans)
 {
@@ -20,7 +22,7 @@ static void begin(struct spans *spans)
 void spans_init(struct spans *spans)
 {
     *spans = (struct spans){0};
-    buf_init(&spans->tuples, TUPLES_MAX);
+    buf_init(&spans->tuples, TASK_BYTES_MAX);
     begin(spans);
 }
 
@@ -50,6 +52,11 @@ void spans_add(struct spans *spans,
     fingerprint_join(&spans->rows, rows);
 }
 
+bool spans_are_many(const struct spans *spans)
+{
+    return spans->tuples.len >= WALK_BYTES;
+}
+
 void spans_move(struct spans *to, struct spans *from)
 {
     struct str tuples = buf_str(&from->tuples);
@@ -68,10 +75,7 @@ bool spans_stage(struct db *db,
     if (spans->n_spans == 0) {
         return true;
     }
-    if (spans->tuples.overflow) {
-        return error_set(err, ERROR_LIMIT, "too many pages of %s to remember: raise its page_size",
-                         staging->task->name);
-    }
+    assert(!spans->tuples.overflow);
     db_copy_end(&spans->tuples);
     if (!db_script(db, staging->create_spans, err) ||
         !db_copy_in(db, staging->copy_spans, buf_str(&spans->tuples), spans->n_spans, err) ||

@@ -42,6 +42,9 @@ void spans_add(struct spans *spans,
                size_t n_key_columns,
                const struct fingerprint *rows);
 
+/* More than a walk should remember: pages are small, or the table very large. */
+bool spans_are_many(const struct spans *spans);
+
 /* Takes all of `from`, which is empty afterwards. */
 void spans_move(struct spans *to, struct spans *from);
 

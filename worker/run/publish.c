@@ -1,7 +1,6 @@
 #include "worker/run/publish.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
@@ -120,8 +119,7 @@ static bool record_debts(struct db *db,
     const struct catalog *catalog = &board->config->catalog;
     for (size_t i = 0; i < catalog->n_tasks; i++) {
         const struct task_def *child = catalog->tasks[i];
-        if (child->parent == NULL || strcmp(child->parent, task->task->name) != 0 ||
-            strcmp(child->source_type, task->task->source_type) != 0) {
+        if (!task_is_child_of(child, task->task)) {
             continue;
         }
         bool is_enabled = config_task_is_enabled(board->config, task->source, child->name);

@@ -1,7 +1,5 @@
 #include "worker/run/scope.h"
 
-#include <string.h>
-
 static bool has_owed_partition(const struct task_run *task)
 {
     for (size_t i = 0; i < task->plan.n_partitions; i++) {
@@ -68,9 +66,7 @@ static bool has_children(const struct board *board, const struct task_def *task)
 {
     const struct catalog *catalog = &board->config->catalog;
     for (size_t i = 0; i < catalog->n_tasks; i++) {
-        const struct task_def *other = catalog->tasks[i];
-        if (other->parent != NULL && strcmp(other->parent, task->name) == 0 &&
-            strcmp(other->source_type, task->source_type) == 0) {
+        if (task_is_child_of(catalog->tasks[i], task)) {
             return true;
         }
     }
