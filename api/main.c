@@ -27,7 +27,8 @@ static const char usage_tail[] =
     "\n"
     "FILE is the configuration; default: $FOZ_CONFIG, else /etc/foz/foz.yaml.\n"
     "\n"
-    "exit codes: 0 done, 1 the output could not be written, 64 usage, 69 database unreachable, 77 rights, 78 configuration,\n"
+    "exit codes: 0 done, 1 the output could not be written, 64 usage, 69 database unreachable, 77 "
+    "rights, 78 configuration,\n"
     "143 ended by SIGTERM after a clean stop\n";
 
 struct command {
