@@ -19,6 +19,8 @@ struct db {
     struct db *watched_next;
     PGcancel *cancel;
     _Atomic int64_t busy_since_us; /* monotonic; 0 = no statement is under way */
+    int64_t cancelled_since_us;    /* the watch's: the statement that it has asked to cancel, ... */
+    int64_t cancelled_us;          /* ... and when */
     char **prepared;               /* names of the statements it has prepared */
     size_t n_prepared;
     int64_t statement_timeout_ms;

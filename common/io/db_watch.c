@@ -7,6 +7,8 @@
 #include "common/io/db_private.h"
 
 #define PERIOD_US (500 * US_PER_MS)
+/* A cancel that comes twice may meet the next statement, which records how the task ended. */
+#define AGAIN_US (10 * US_PER_S)
 
 struct db_watch {
     struct stop *stop; /* the watch's own, below the one it was made with */
@@ -25,9 +27,14 @@ static void cancel_overdue(struct db_watch *watch, int64_t stopped_us)
     for (struct db *db = watch->first; db != NULL; db = db->watched_next) {
         int64_t since_us = db->busy_since_us;
         int64_t waited_us = now_us - (since_us > stopped_us ? since_us : stopped_us);
+        bool is_asked = db->cancelled_since_us == since_us && now_us < db->cancelled_us + AGAIN_US;
         char why[256] = "";
-        if (since_us != 0 && waited_us >= watch->patience_us && db->cancel != NULL &&
-            PQcancel(db->cancel, why, sizeof(why)) == 0) {
+        if (since_us == 0 || waited_us < watch->patience_us || db->cancel == NULL || is_asked) {
+            continue;
+        }
+        db->cancelled_since_us = since_us;
+        db->cancelled_us = now_us;
+        if (PQcancel(db->cancel, why, sizeof(why)) == 0) {
             log_warn("a statement could not be cancelled", LOG_TEXT("error", why));
         }
     }
