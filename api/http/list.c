@@ -102,11 +102,15 @@ const char *list_content_type(enum list_format format)
 void list_write_instant(struct buf *out, struct str text)
 {
     struct str utc = STR_LITERAL("+00");
-    size_t len = str_ends_with(text, utc) ? text.len - utc.len : text.len;
-    for (size_t i = 0; i < len; i++) {
-        buf_add_char(out, text.ptr[i] == ' ' ? 'T' : text.ptr[i]);
+    bool is_utc = str_ends_with(text, utc);
+    struct str time = {text.ptr, is_utc ? text.len - utc.len : text.len};
+    struct str date = str_cut(&time, ' ');
+    buf_add_str(out, date);
+    if (time.ptr != NULL) {
+        buf_add_char(out, 'T');
+        buf_add_str(out, time);
     }
-    if (len != text.len) {
+    if (is_utc) {
         buf_add_char(out, 'Z');
     }
 }

@@ -29,6 +29,7 @@ struct queue {
 struct pool_worker {
     struct pool *pool;
     bool is_for_urgent;
+    int64_t place_until_us; /* of the usual job it runs; 0 = none; guarded by the pool's lock */
     struct thread thread;
     struct connection read;
     struct connection write;
@@ -45,6 +46,7 @@ struct pool {
     size_t n_queued;              /* guarded by lock */
     struct pool_job *later;       /* by due_us; guarded by lock */
     size_t n_later;               /* guarded by lock */
+    size_t n_watching;            /* who wait for a place to become free; guarded by lock */
     bool stopping;                /* guarded by lock */
     struct error away;            /* last connection failure; guarded by lock */
     int64_t away_until_us;        /* guarded by lock */
@@ -193,10 +195,39 @@ static struct pool_job *queue_take(struct queue *queue)
 }
 
 /* Under the lock. */
-static struct pool_job *take_job(struct pool_worker *worker, bool *ret_late)
+static bool has_place(const struct pool *pool, int64_t now_us)
+{
+    size_t n_taken = 0;
+    for (size_t i = 0; i < pool->settings.threads; i++) {
+        n_taken += pool->workers[i].place_until_us > now_us ? 1 : 0;
+    }
+    return n_taken < pool->settings.places;
+}
+
+/* When the next place becomes free if nobody is done before. Under the lock. */
+static int64_t next_place_us(const struct pool *pool, int64_t now_us)
+{
+    int64_t next_us = INT64_MAX;
+    for (size_t i = 0; i < pool->settings.threads; i++) {
+        int64_t until_us = pool->workers[i].place_until_us;
+        next_us = until_us > now_us && until_us < next_us ? until_us : next_us;
+    }
+    return next_us;
+}
+
+/* Somebody for the usual jobs that wait. Of those who find no place one is enough, who watches; who
+ * is done takes the next job anyway. Under the lock. */
+static void wake_one(struct pool *pool, int64_t now_us)
+{
+    if (pool->usual.first != NULL && (pool->n_watching == 0 || has_place(pool, now_us))) {
+        condition_signal(&pool->wake);
+    }
+}
+
+/* Under the lock. */
+static struct pool_job *take_job(struct pool_worker *worker, int64_t now_us, bool *ret_late)
 {
     struct pool *pool = worker->pool;
-    int64_t now_us = clock_monotonic_us();
     struct pool_job *job = pool->later;
     if (job != NULL && job->due_us <= now_us) {
         pool->later = job->next;
@@ -205,8 +236,10 @@ static struct pool_job *take_job(struct pool_worker *worker, bool *ret_late)
         return job;
     }
     job = queue_take(&pool->urgent);
-    if (job == NULL && !worker->is_for_urgent) {
+    if (job == NULL && !worker->is_for_urgent && has_place(pool, now_us)) {
         job = queue_take(&pool->usual);
+        worker->place_until_us = job != NULL ? now_us + POOL_SHORT_US : 0;
+        wake_one(pool, now_us);
     }
     if (job != NULL) {
         pool->n_queued--;
@@ -215,22 +248,38 @@ static struct pool_job *take_job(struct pool_worker *worker, bool *ret_late)
     return job;
 }
 
+/* Until a job comes, is due, or may be taken. Under the lock. */
+static void wait_for_job(struct pool_worker *worker, int64_t now_us)
+{
+    struct pool *pool = worker->pool;
+    struct condition *wake = worker->is_for_urgent ? &pool->wake_urgent : &pool->wake;
+    bool is_watching = !worker->is_for_urgent && pool->usual.first != NULL;
+    int64_t until_us = is_watching ? next_place_us(pool, now_us) : INT64_MAX;
+    if (pool->later != NULL && pool->later->due_us < until_us) {
+        until_us = pool->later->due_us;
+    }
+    pool->n_watching += is_watching ? 1 : 0;
+    if (until_us < INT64_MAX) {
+        (void)condition_wait_until(wake, &pool->lock, until_us);
+    } else {
+        condition_wait(wake, &pool->lock);
+    }
+    pool->n_watching -= is_watching ? 1 : 0;
+}
+
 /* The next job to run, waiting for one; NULL when the pool stops. */
 static struct pool_job *next_job(struct pool_worker *worker, bool *ret_late)
 {
     struct pool *pool = worker->pool;
-    struct condition *wake = worker->is_for_urgent ? &pool->wake_urgent : &pool->wake;
     MUTEX_GUARD(&pool->lock);
+    worker->place_until_us = 0;
     while (!pool->stopping) {
-        struct pool_job *job = take_job(worker, ret_late);
+        int64_t now_us = clock_monotonic_us();
+        struct pool_job *job = take_job(worker, now_us, ret_late);
         if (job != NULL) {
             return job;
         }
-        if (pool->later != NULL) {
-            (void)condition_wait_until(wake, &pool->lock, pool->later->due_us);
-        } else {
-            condition_wait(wake, &pool->lock);
-        }
+        wait_for_job(worker, now_us);
     }
     return NULL;
 }
@@ -308,9 +357,11 @@ bool pool_submit(struct pool *pool, struct pool_job *job)
     job->queued_us = clock_monotonic_us();
     queue_add(job->is_urgent ? &pool->urgent : &pool->usual, job);
     pool->n_queued++;
-    condition_signal(&pool->wake);
     if (job->is_urgent) {
+        condition_signal(&pool->wake);
         condition_signal(&pool->wake_urgent);
+    } else {
+        wake_one(pool, job->queued_us);
     }
     return true;
 }

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/clock.h"
 #include "common/base/error.h"
 
 /*
@@ -14,6 +15,10 @@
  * its own connection attempt. Who has waited too long for a thread is refused: a flood is over for
  * the others soon after it ended. One thread is there for urgent jobs alone.
  *
+ * Short statements gain nothing from more of them than there are processors: they only take turns,
+ * and now and then one waits for a tenth of a second until it is its turn. So only `places` usual
+ * jobs run beside each other, but who is not done within POOL_SHORT_US gives its place away.
+ *
  * Jobs are embedded in the caller's memory and belong to the pool from pool_submit until `run` or
  * `refuse` is called.
  */
@@ -21,6 +26,8 @@
 struct db;
 struct pool;
 struct pool_worker;
+
+#define POOL_SHORT_US (20 * US_PER_MS)
 
 enum pool_refusal { POOL_STOPS, POOL_LATE };
 
@@ -43,6 +50,7 @@ struct pool_settings {
     const char *write_url;
     const char *read_url;
     size_t threads;     /* of more than one the first is for urgent jobs alone */
+    size_t places;      /* for short jobs that are not urgent; at least 1 */
     size_t queue_limit; /* jobs that may wait to be run for the first time */
     int64_t wait_limit_us;
     int64_t statement_timeout_ms;

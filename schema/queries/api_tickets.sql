@@ -2,15 +2,15 @@
 -- $7 assignee, $8 team (arrays), $9 opened from, $10 opened before, $11 updated since, $12 search,
 -- $13 not the deleted ones, $14 and $15 updated_at and ticket_id of the last row before, $16 ticket_id
 -- of the last row before if that has no updated_at, $17 rows. Without a parameter its line is left out.
--- The columns are those of the API, in its order, then those of `meta`.
-SELECT p.*, m.version, m.as_of, m.lag_seconds
+-- The columns are those of the API, in its order, then those of `meta`. Names of assignees are joined
+-- behind the page: all at once takes half of the time that one by one takes.
+SELECT p.ticket_id, p.source, p.source_type, p.external_id, p.number, p.kind, p.title, p.status, p.status_raw,
+       p.priority, p.queue, p.category, p.requester, p.assignee_id, n.name AS assignee, p.team,
+       p.opened_at, p.updated_at, p.resolved_at, p.closed_at, p.resolved_by_id, p.sla_due_at, p.sla_breached,
+       p.reopen_count, p.url, p.deleted_at, m.version, m.as_of, m.lag_seconds
   FROM api.meta($1::text[]) m
   LEFT JOIN LATERAL (
-    SELECT t.ticket_id, t.source, t.source_type, t.external_id, t.number, t.kind, t.title, t.status, t.status_raw,
-           t.priority, t.queue, t.category, t.requester, t.assignee_id,
-           (SELECT a.name FROM api.technician a WHERE a.technician_id = t.assignee_id) AS assignee, t.team,
-           t.opened_at, t.updated_at, t.resolved_at, t.closed_at, t.resolved_by_id, t.sla_due_at, t.sla_breached,
-           t.reopen_count, t.url, t.deleted_at
+    SELECT t.*
       FROM api.ticket t
      WHERE true
 --$1   AND t.source = ANY ($1::text[])
@@ -32,4 +32,5 @@ SELECT p.*, m.version, m.as_of, m.lag_seconds
 --$16  AND (t.updated_at IS NOT NULL OR t.ticket_id < $16::text)
      ORDER BY t.updated_at DESC, t.ticket_id DESC
      LIMIT $17) p ON true
+  LEFT JOIN api.technician n ON n.technician_id = p.assignee_id
  ORDER BY p.updated_at DESC, p.ticket_id DESC

@@ -96,8 +96,8 @@ def cpu_us(pids):
 class Rounds:
     """Rates and CPU times of one server, a round each."""
 
-    def __init__(self, pids, url, headers):
-        self.pids, self.url, self.headers = pids, url, headers
+    def __init__(self, name, pids, url, headers):
+        self.name, self.pids, self.url, self.headers = name, pids, url, headers
         self.rates, self.costs_us = [], []
 
     def run(self, connections, seconds):
@@ -115,22 +115,29 @@ class Rounds:
         return statistics.median(self.costs_us)
 
 
-class Nginx:
-    """Serves one file from memory of the page cache, as few words as it can."""
+# Fewest words, and what Debian's nginx.conf says.
+NGINX_LEAN = "access_log off; open_file_cache max=10; keepalive_requests 1000000000;"
+NGINX_DEBIAN = "access_log FOLDER/access.log; gzip on; types_hash_max_size 2048;"
 
-    def __init__(self, folder, body):
+
+class Nginx:
+    """Serves one file from memory of the page cache."""
+
+    def __init__(self, folder, body, settings):
         self.port = foz.free_port()
-        with open(os.path.join(folder, "answer.json"), "wb") as out:
+        self.folder = os.path.join(folder, str(self.port))
+        os.mkdir(self.folder)
+        with open(os.path.join(self.folder, "answer.json"), "wb") as out:
             out.write(body)
-        config = os.path.join(folder, "nginx.conf")
+        config = os.path.join(self.folder, "nginx.conf")
+        paths = " ".join(f"{name}_temp_path {self.folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         with open(config, "w", encoding="utf-8") as out:
-            out.write(f"worker_processes 2; daemon off; master_process on; pid {folder}/nginx.pid; error_log {folder}/nginx.log;\n"
+            out.write(f"worker_processes 2; daemon off; pid {self.folder}/nginx.pid; error_log {self.folder}/nginx.log;\n"
                       f"{'user root;' if os.geteuid() == 0 else ''} events {{ worker_connections 4096; }}\n"
-                      f"http {{ access_log off; sendfile on; tcp_nopush on; open_file_cache max=10; keepalive_requests 1000000000;\n"
-                      f"client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u;\n"
-                      f"scgi_temp_path {folder}/s; types {{ application/json json; }}\n"
-                      f"server {{ listen 127.0.0.1:{self.port} reuseport; root {folder}; }} }}\n")
-        self.process = subprocess.Popen(["nginx", "-p", folder, "-c", config], stdin=subprocess.DEVNULL,
+                      f"http {{ sendfile on; tcp_nopush on; {settings.replace('FOLDER', self.folder)} {paths}\n"
+                      f"types {{ application/json json; }}\n"
+                      f"server {{ listen 127.0.0.1:{self.port} reuseport; root {self.folder}; }} }}\n")
+        self.process = subprocess.Popen(["nginx", "-p", self.folder, "-c", config], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.url = f"http://127.0.0.1:{self.port}/answer.json"
         foz.wait_until(self.is_up, "nginx answers", 10)
@@ -187,24 +194,24 @@ class Bench:
     def cached(self, path):
         body = self.get(path)[1]
         print(f"\ncached {path}: {len(body)} bytes")
-        nginx = Nginx(self.folder, body)
+        lean, debian = (Nginx(self.folder, body, settings) for settings in (NGINX_LEAN, NGINX_DEBIAN))
         try:
             for connections in (64, 128, 256, 512):
                 tag = self.get(path)[0].headers["ETag"]
                 key = {"X-API-Key": self.key}
-                limit = Rounds(nginx.workers(), nginx.url, {})
-                good = Rounds([self.api.pid], self.base + path, key)
-                same = Rounds([self.api.pid], self.base + path, {**key, "If-None-Match": tag})
+                limits = [Rounds("nginx", lean.workers(), lean.url, {}), Rounds("as Debian configures it", debian.workers(), debian.url, {})]
+                ours = [Rounds("200", [self.api.pid], self.base + path, key),
+                        Rounds("304", [self.api.pid], self.base + path, {**key, "If-None-Match": tag})]
                 for _ in range(ROUNDS):
-                    for server in (limit, good, same):
+                    for server in (*limits, *ours):
                         server.run(connections, self.options.seconds)
-                target = 1.2 if connections == 64 else 0.8
-                print(f"  {connections:4} connections: nginx {limit.rate:8.0f}/s, {limit.cost_us:.1f} us" + "".join(
-                    f"; {name} {server.rate:8.0f}/s = {server.rate / limit.rate:.2f}, {server.cost_us:.1f} us = "
-                    f"{limit.cost_us / server.cost_us:.2f} per CPU second" for name, server in (("200", good), ("304", same)))
-                      + f" (target {target})", flush=True)
+                print(f"  {connections:4} connections: " + ", ".join(f"{limit.name} {limit.rate:.0f}/s, {limit.cost_us:.1f} us" for limit in limits)
+                      + "".join(f"; {server.name} {server.rate:.0f}/s = {server.rate / limits[0].rate:.2f} and "
+                                f"{server.rate / limits[1].rate:.2f}, {server.cost_us:.1f} us" for server in ours)
+                      + f" (target {1.2 if connections == 64 else 0.8})", flush=True)
         finally:
-            nginx.stop()
+            lean.stop()
+            debian.stop()
         print(f"  resident: {resident_mib(self.api.pid, 'VmRSS'):.1f} MiB, peak {resident_mib(self.api.pid, 'VmHWM'):.1f} MiB")
 
     def uncached(self, name, lua_path, target_ms, pause_ms, publishes=False):
