@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/alloc.h"
+#include "common/io/db_prepared.h"
 #include "common/io/hash.h"
 #include "worker/load/landed_kept.h"
 
@@ -168,13 +169,14 @@ create_table(struct migration *migration, const struct task_def *task, struct er
 
 static struct db_result *read_columns(struct db *db, const struct task_def *task, struct error *err)
 {
-    return db_query(db,
-                    "SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,"
-                    "       a.atthasdef"
-                    "  FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
-                    " WHERE c.oid = " SQL_RELATION " AND a.attnum > 0 AND NOT a.attisdropped"
-                    "   AND c.relkind IN ('r', 'p', 'v', 'm', 'f')",
-                    DB_PARAMS(task->source_type, task->name), err);
+    return db_query_prepared(db, "landed columns",
+                             "SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,"
+                             "       a.atthasdef"
+                             "  FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
+                             " WHERE c.oid = " SQL_RELATION
+                             " AND a.attnum > 0 AND NOT a.attisdropped"
+                             "   AND c.relkind IN ('r', 'p', 'v', 'm', 'f')",
+                             DB_PARAMS(task->source_type, task->name), err);
 }
 
 /* The row that describes a column, -1 if the table has none of that name. */
@@ -251,13 +253,13 @@ static bool
 check_key(struct db *db, const struct task_def *task, struct error *faults, struct error *err)
 {
     struct db_result *found CLEANUP(db_result_freep) =
-        db_query(db,
-                 "SELECT string_agg(quote_literal(a.attname), ', '"
-                 "                  ORDER BY array_position(i.indkey::int2[], a.attnum))"
-                 "  FROM pg_index i JOIN pg_attribute a"
-                 "    ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[])"
-                 " WHERE i.indisprimary AND i.indrelid = " SQL_RELATION,
-                 DB_PARAMS(task->source_type, task->name), err);
+        db_query_prepared(db, "landed key",
+                          "SELECT string_agg(quote_literal(a.attname), ', '"
+                          "                  ORDER BY array_position(i.indkey::int2[], a.attnum))"
+                          "  FROM pg_index i JOIN pg_attribute a"
+                          "    ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[])"
+                          " WHERE i.indisprimary AND i.indrelid = " SQL_RELATION,
+                          DB_PARAMS(task->source_type, task->name), err);
     if (found == NULL) {
         return false;
     }
@@ -388,8 +390,8 @@ static char *index_name(const struct task_def *task, const char *columns)
 static bool has_relation(
     struct db *db, const char *schema, const char *name, bool *ret_found, struct error *err)
 {
-    struct db_result *found CLEANUP(db_result_freep) =
-        db_query(db, "SELECT " SQL_RELATION " IS NOT NULL", DB_PARAMS(schema, name), err);
+    struct db_result *found CLEANUP(db_result_freep) = db_query_prepared(
+        db, "landed relation", "SELECT " SQL_RELATION " IS NOT NULL", DB_PARAMS(schema, name), err);
     if (found == NULL) {
         return false;
     }

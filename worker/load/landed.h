@@ -30,8 +30,8 @@ bool migration_step(struct migration *migration,
 /* ERROR_CONFIG lists the contradictions of all tables, cut to fit. */
 bool landed_migrate(struct migration *migration, const struct config *config, struct error *err);
 
-/* The relation $1.$2, NULL if there is none: looked up by name, it costs no join to plan; every
- * load asks for every table. */
+/* The relation $1.$2, NULL if there is none: looked up by name, it costs no join to plan. Every
+ * load asks for every table, with statements that its session keeps. */
 #define SQL_RELATION "to_regclass(format('%I.%I', $1::text, $2::text))"
 
 /* Appends the qualified, quoted name of a task's landed table. */

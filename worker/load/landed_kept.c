@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "common/io/db_prepared.h"
+
 #define SQL_MAX ((size_t)64 * 1024)
 
 void kept_list(const struct task_def *task, struct kept_column ret_kept[N_KEPT_COLUMNS])
@@ -37,15 +39,15 @@ static void add_trigger(struct buf *sql, const struct task_def *task)
 /* The columns that the trigger's condition names are what it depends on. */
 static struct db_result *read_trigger(struct db *db, const struct task_def *task, struct error *err)
 {
-    return db_query(db,
-                    "SELECT (SELECT a.attname FROM pg_attribute a"
-                    "         WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid)"
-                    "  FROM pg_trigger t LEFT JOIN pg_depend d"
-                    "    ON d.classid = 'pg_trigger'::regclass AND d.objid = t.oid"
-                    "   AND d.refclassid = 'pg_class'::regclass AND d.refobjid = t.tgrelid"
-                    "   AND d.refobjsubid > 0"
-                    " WHERE t.tgrelid = " SQL_RELATION " AND t.tgname = 'etl_forget_hash'",
-                    DB_PARAMS(task->source_type, task->name), err);
+    return db_query_prepared(db, "landed trigger",
+                             "SELECT (SELECT a.attname FROM pg_attribute a"
+                             "         WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid)"
+                             "  FROM pg_trigger t LEFT JOIN pg_depend d"
+                             "    ON d.classid = 'pg_trigger'::regclass AND d.objid = t.oid"
+                             "   AND d.refclassid = 'pg_class'::regclass AND d.refobjid = t.tgrelid"
+                             "   AND d.refobjsubid > 0"
+                             " WHERE t.tgrelid = " SQL_RELATION " AND t.tgname = 'etl_forget_hash'",
+                             DB_PARAMS(task->source_type, task->name), err);
 }
 
 static bool is_named(const struct db_result *named, const char *column)
