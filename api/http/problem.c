@@ -66,6 +66,11 @@ bool problem_from_error(struct problem *problem, const struct error *err)
                            "the database schema is missing or older than this program: run "
                            "`foz-worker migrate`");
     }
+    if (strcmp(err->sqlstate, "25006") == 0) {
+        return problem_set(problem, 503, "database_read_only",
+                           "database.url leads to a server that takes no writes, such as a "
+                           "standby: point it at the primary");
+    }
     if (strcmp(err->sqlstate, "57014") == 0) {
         return problem_set(problem, 503, "query_timeout",
                            "the database took too long to answer: try again, or ask for less");

@@ -46,6 +46,7 @@ static void response_answers_304_to_its_own_tag_only(void **state)
                          cases[i].matches);
         assert_int_equal(response.status, cases[i].matches ? 304 : 200);
         assert_int_equal(response.body.len, cases[i].matches ? 0 : 4);
+        assert_int_equal(response.spared_bytes, cases[i].matches ? 4 : 0);
         assert_string_equal(header_of(&response, "ETag"), "W/\"v1\"");
         assert_string_equal(header_of(&response, "Cache-Control"), "private, max-age=60");
         response_release(&response);
@@ -132,6 +133,7 @@ static void problem_of_an_error_never_quotes_the_connection(void **state)
         {ERROR_TRANSIENT, "08006", 503, "database_unavailable"},
         {ERROR_TRANSIENT, "57014", 503, "query_timeout"},
         {ERROR_BUG, "42P01", 503, "schema_mismatch"},
+        {ERROR_CONFIG, "25006", 503, "database_read_only"},
         {ERROR_UNCERTAIN, "", 503, "outcome_unknown"},
         {ERROR_DENIED, "28000", 503, "database_denied"},
         {ERROR_BUG, "XX000", 500, "internal_error"},
