@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/handlers/call.h"
+#include "api/handlers/filters.h"
 #include "api/handlers/page.h"
 #include "api/http/list.h"
 #include "common/base/log.h"
@@ -76,11 +77,14 @@ static const char *const statuses[] = {"queued", "running",     "success",   "pa
                                        "error",  "interrupted", "cancelled", NULL};
 
 const struct param_spec executions_params[] = {
-    {.name = "load", .type = PARAM_TEXT, .help = "Only executions of this load."},
-    {.name = "status", .type = PARAM_CHOICE, .choices = statuses, .help = "Only this status."},
+    {.name = "load", .type = PARAM_LIST, .help = "Only executions of these loads."},
+    {.name = "status",
+     .type = PARAM_LIST,
+     .choices = statuses,
+     .help = "Only these states. Repeat it, or separate by commas."},
     {.name = "source",
-     .type = PARAM_TEXT,
-     .help = "Only executions that ran a task of this source, or were asked for it."},
+     .type = PARAM_LIST,
+     .help = "Only executions that ran a task of these sources, or were asked for them."},
     {.name = "since", .type = PARAM_INSTANT, .help = "Queued at or after this time."},
     PAGE_PARAMS,
 };
@@ -213,28 +217,32 @@ void execution_cancel_answer(struct call *call)
 
 /* --- the list --------------------------------------------------------------------------------- */
 
-static bool check_load(struct call *call, const char *load)
+static bool check_loads(struct call *call)
 {
-    if (load == NULL || catalog_find_load(&call->service->config->catalog, load) != NULL) {
-        return true;
+    size_t n_loads = 0;
+    const char *const *loads = params_list(&call->params, "load", &n_loads);
+    for (size_t i = 0; i < n_loads; i++) {
+        if (catalog_find_load(&call->service->config->catalog, loads[i]) == NULL) {
+            return problem_set_parameter(&call->problem, STR_LITERAL("load"), "invalid_parameter",
+                                         "there is no load \"%.64s\": GET /v1/loads lists them",
+                                         loads[i]);
+        }
     }
-    return problem_set_parameter(&call->problem, STR_LITERAL("load"), "invalid_parameter",
-                                 "there is no load \"%.64s\": GET /v1/loads lists them", load);
+    return true;
 }
 
 void executions_answer(struct call *call)
 {
     static const struct page_key order[] = {{0, CELL_NUMBER}};
     struct page page CLEANUP(page_release) = {0};
-    const char *load = params_text(&call->params, "load");
-    if (!check_load(call, load) || !page_init(&page, call, order, ARRAY_SIZE(order))) {
+    if (!check_loads(call) || !page_init(&page, call, order, ARRAY_SIZE(order))) {
         return;
     }
     struct db_result *rows CLEANUP(db_result_freep) =
         call_query(call, "api_executions.sql",
-                   DB_PARAMS(NULL, load, params_text(&call->params, "status"),
-                             params_text(&call->params, "source"),
-                             params_text(&call->params, "since"), page.after[0], page.rows));
+                   DB_PARAMS(NULL, filter_array(call, "load"), filter_array(call, "status"),
+                             filter_array(call, "source"), params_text(&call->params, "since"),
+                             page.after[0], page.rows));
     struct buf as_of CLEANUP(buf_release) = {0};
     buf_init(&as_of, CACHE_INSTANT_MAX - 1);
     struct reading *reading = &call->reading;

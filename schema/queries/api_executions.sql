@@ -1,4 +1,4 @@
--- The run log, newest first. $1 id, $2 load, $3 status, $4 source, $5 queued since, $6 below this id,
+-- The run log, newest first. $1 id, $2 load, $3 status, $4 source (arrays), $5 queued since, $6 below this id,
 -- $7 rows. NULL = any. The columns are those of the API, in its order.
 SELECT id, load, mode, status, trigger, requested_by, trace_id, attempt, worker,
        window_from, window_to, params, queued_at, started_at, heartbeat_at, finished_at, duration_ms,
@@ -6,11 +6,11 @@ SELECT id, load, mode, status, trigger, requested_by, trace_id, attempt, worker,
        records_rejected, error_message, retry_of, cancel_requested_at, cancel_requested_by
   FROM ops.execution_log e
  WHERE ($1::bigint IS NULL OR id = $1::bigint)
-   AND ($2::text IS NULL OR load = $2::text)
-   AND ($3::text IS NULL OR status = $3::text)
-   AND ($4::text IS NULL
-        OR params -> 'source' ? $4::text
-        OR EXISTS (SELECT FROM ops.execution_task t WHERE t.execution_id = e.id AND t.source = $4::text))
+   AND ($2::text[] IS NULL OR load = ANY ($2::text[]))
+   AND ($3::text[] IS NULL OR status = ANY ($3::text[]))
+   AND ($4::text[] IS NULL
+        OR params -> 'source' ?| $4::text[]
+        OR EXISTS (SELECT FROM ops.execution_task t WHERE t.execution_id = e.id AND t.source = ANY ($4::text[])))
    AND ($5::timestamptz IS NULL OR queued_at >= $5::timestamptz)
    AND ($6::bigint IS NULL OR id < $6::bigint)
  ORDER BY id DESC

@@ -41,13 +41,17 @@ class Executions(ApiCase):
         self.fill()
         self.assertEqual(self.ids("/v1/executions?load=incidents"), [6, 4, 2])
         self.assertEqual(self.ids("/v1/executions?status=error"), [6, 3])
+        self.assertEqual(self.ids("/v1/executions?status=error,success"), self.ids("/v1/executions?status=success&status=error"))
+        self.assertEqual(self.ids("/v1/executions?load=incidents&status=error,success"), [6, 4, 2])
+        self.assertEqual(self.ids("/v1/executions?load=incidents&load=configurations"), [7, 6, 5, 4, 3, 2, 1])
         self.assertEqual(self.ids("/v1/executions?source=snow"), [2])
+        self.assertEqual(self.ids("/v1/executions?source=snow&source=nobody"), [2])
         self.assertEqual(self.ids("/v1/executions?since=2026-01-01T06:00:00Z"), [7, 6])
         self.assertEqual(self.ids("/v1/executions?since=2026-01-01T07:00:00%2B01:00&load=incidents"), [6])
         self.assertEqual(self.ids("/v1/executions?load=incidents&status=success"), [4, 2])
 
     def test_bad_filters_are_named(self):
-        for query, parameter in (("load=incident", "load"), ("status=done", "status"), ("since=then", "since"),
+        for query, parameter in (("load=incident", "load"), ("load=incidents&load=x", "load"), ("status=done", "status"), ("status=error,done", "status"), ("since=then", "since"),
                                  ("limit=0", "limit"), ("limit=1001", "limit"), ("limit=x", "limit"), ("limit=", "limit"),
                                  ("format=xml", "format"), ("cursor=abc", "cursor"), ("page=2", "page"),
                                  ("limit=1&limit=2", "limit")):
