@@ -92,7 +92,6 @@ static bool load(struct config *config, struct option_reader *reader, struct err
 {
     const struct yaml_node *root = yaml_read(config->path, reader->arena, err);
     if (root == NULL) {
-        buf_addf(reader->faults, "%s\n", err->msg);
         return false;
     }
     read_tree(reader, root, config);
@@ -121,7 +120,6 @@ bool config_load(struct config *config, const char *path, struct buf *faults, st
     reader.file = loaded.path;
     reader.folder = folder_of(&reader, loaded.path);
     if (!check_exists(loaded.path, err)) {
-        buf_addf(reader.faults, "%s\n", err->msg);
         config_release(&loaded);
         return false;
     }

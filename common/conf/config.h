@@ -173,7 +173,8 @@ struct config {
  * FOZ_DATABASE_URL, FOZ_API_LISTEN, FOZ_LOG_LEVEL and FOZ_LOG_FORMAT, loads the catalog and checks
  * everything against everything (tasks exist, fields exist, loads exist, auth fields fit the
  * method, auth disabled only on loopback...). On failure every fault is appended to `faults`, one
- * a line, and err (ERROR_CONFIG) counts them. Secrets are checked for form, not resolved. */
+ * a line, and err (ERROR_CONFIG) counts them; of a file that is missing or no YAML err tells all.
+ * Secrets are checked for form, not resolved. */
 bool config_load(struct config *config, const char *path, struct buf *faults, struct error *err);
 void config_release(struct config *config);
 

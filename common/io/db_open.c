@@ -8,6 +8,7 @@
 #include "common/io/db_private.h"
 
 #define DEFAULT_CONNECT_TIMEOUT_S 10
+#define DATABASE_ADDRESS          "the database address (database.url, read_url or FOZ_DATABASE_URL)"
 
 static void conninfo_free(PQconninfoOption **options)
 {
@@ -36,7 +37,8 @@ static bool check_url(const char *url, int64_t *timeout_s, struct error *err)
     PQconninfoOption *options CLEANUP(conninfo_free) = PQconninfoParse(url, NULL);
     if (options == NULL) {
         return error_set(err, ERROR_CONFIG,
-                         "database.url is not a connection string: write "
+                         DATABASE_ADDRESS
+                         " is no connection string: write "
                          "postgresql://USER@HOST:PORT/DATABASE or \"host=... dbname=...\", with "
                          "special characters of a URI percent-encoded");
     }
@@ -44,7 +46,8 @@ static bool check_url(const char *url, int64_t *timeout_s, struct error *err)
     if (!is_port_list(find_option(options, "port")) ||
         (dbname != NULL && strchr(dbname, '@') != NULL)) {
         return error_set(err, ERROR_CONFIG,
-                         "database.url has no valid port or database name: special characters of "
+                         DATABASE_ADDRESS
+                         " has no valid port or database name: special characters of "
                          "a user or password in a URI must be percent-encoded (%%2F, %%40)");
     }
     const char *timeout = find_option(options, "connect_timeout");

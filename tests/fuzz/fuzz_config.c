@@ -12,14 +12,20 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void claim_faults(const struct buf *faults)
+static void claim_printable(struct str text)
 {
-    CLAIM(faults->len > 0 || faults->overflow);
-    CLAIM(faults->len == 0 || faults->ptr[faults->len - 1] == '\n');
-    CLAIM(str_is_utf8(buf_str(faults)));
-    for (size_t i = 0; i < faults->len; i++) {
-        CLAIM((unsigned char)faults->ptr[i] >= ' ' || faults->ptr[i] == '\n');
+    CLAIM(str_is_utf8(text));
+    for (size_t i = 0; i < text.len; i++) {
+        CLAIM((unsigned char)text.ptr[i] >= ' ' || text.ptr[i] == '\n');
     }
+}
+
+static void claim_refusal(const struct buf *faults, const struct error *err)
+{
+    CLAIM(error_is_set(err));
+    claim_printable(str_from(err->msg));
+    CLAIM(faults->len == 0 || faults->ptr[faults->len - 1] == '\n');
+    claim_printable(buf_str(faults));
 }
 
 static void claim_task(const struct task_def *task)
@@ -65,8 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         claim_config(&config);
         config_release(&config);
     } else {
-        CLAIM(error_is_set(&err));
-        claim_faults(&faults);
+        claim_refusal(&faults, &err);
     }
     return 0;
 }
