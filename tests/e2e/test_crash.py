@@ -15,6 +15,7 @@ SEED = int(os.environ.get("FOZ_TEST_SEED", "20160324"))
 
 
 class Crash(FozTest):
+    parallel = 4
     tickets = 1500
     fsync = True
 

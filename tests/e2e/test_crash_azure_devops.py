@@ -14,6 +14,7 @@ SEED = int(os.environ.get("FOZ_TEST_SEED", "20130413"))
 
 
 class Crash(AzureTest):
+    parallel = 4
     tickets = 120
     fsync = True
 

@@ -13,6 +13,7 @@ SEED = int(os.environ.get("FOZ_TEST_SEED", "20140103"))
 
 
 class Crash(GlpiTest):
+    parallel = 4
     tickets = 150
     fsync = True
     killed = 0

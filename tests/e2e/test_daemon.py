@@ -12,6 +12,7 @@ END = ("success", "partial", "held", "error", "interrupted", "cancelled")
 
 
 class Daemon(FozTest):
+    parallel = 4
     tickets = 500
 
     def setUp(self):

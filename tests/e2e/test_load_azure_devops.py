@@ -59,7 +59,8 @@ class Full(AzureTest):
         return rows
 
     def test_small_pages_and_many_lanes_lose_nothing(self):
-        self.set_source(page_size=7, parallel=4)
+        self.config["worker"]["parallel"] = 4
+        self.set_source(page_size=7)
         self.sim.do(fault("page_size", rate=13))
         self.load("work-items", "projects", "--mode", "full")
         self.assert_copies()

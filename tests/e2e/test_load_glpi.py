@@ -47,7 +47,8 @@ class Full(GlpiTest):
                     self.assert_ledger(self.database.last_execution(load))
 
     def test_small_pages_and_many_lanes_lose_nothing(self):
-        self.set_source(page_size=7, parallel=4)
+        self.config["worker"]["parallel"] = 4
+        self.set_source(page_size=7)
         self.load("tickets", "directory", "--mode", "full")
         self.assert_copies(*ITEMTYPES)
 

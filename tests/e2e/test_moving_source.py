@@ -8,6 +8,7 @@ from foz import INCIDENTS, SANITIZER, FozTest
 
 
 class Moving(FozTest):
+    parallel = 4
     tickets = 900
     page = 50
 

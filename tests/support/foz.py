@@ -388,6 +388,7 @@ class FozTest(unittest.TestCase):
     tickets = 600
     seed = 7
     sim_arguments = ()
+    parallel = 2  # each lane costs a database session; what is about lanes has four, as is the default
     fsync = False
     cluster = None
 
@@ -461,7 +462,8 @@ class FozTest(unittest.TestCase):
 
     def reset_config(self, **overrides):
         """Writes the configuration: the defaults with these top-level keys replaced or added."""
-        self.config = {"database": {"url": self.database.url}, "sources": {self.source_name: self.source_config}, **overrides}
+        self.config = {"database": {"url": self.database.url}, "sources": {self.source_name: self.source_config},
+                       "worker": {"parallel": self.parallel}, **overrides}
         self.write_config()
 
     def write_config(self):

@@ -14,6 +14,7 @@ manager ends with its process, however that ends; one that was started by comman
 `stop`. Nothing here needs more than Python's standard library.
 """
 import argparse
+import contextlib
 import glob
 import itertools
 import json
@@ -29,6 +30,7 @@ import time
 import urllib.parse
 
 STATE_FILE = "cluster.json"
+TEMPLATE_VARIABLE = "FOZ_CLUSTER_TEMPLATE"
 MEMORY = "/dev/shm"
 MEMORY_WANTED = 6 << 30  # bytes; three clusters of tests at once take some hundred MB
 
@@ -94,6 +96,31 @@ def sweep(folder: str) -> None:
         owner = pathlib.Path(path).name.split("-")[2]
         if owner.isdigit() and not os.path.exists("/proc/" + owner):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def initialize(binaries: pathlib.Path, data: pathlib.Path) -> None:
+    """A new cluster's files: copied, where the run of all tests has some ready, in a twentieth of the time."""
+    ready = os.environ.get(TEMPLATE_VARIABLE)
+    if ready and os.path.exists(ready):
+        run(["cp", "-aT", ready, str(data)])
+    else:
+        run(as_server_user() + [str(binaries / "initdb"), "-D", str(data), "-U", "postgres",
+                                "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"])
+
+
+@contextlib.contextmanager
+def template():
+    """For the tests within, and the processes they start: the files that `initialize` copies."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="foz-pg-%d-" % os.getpid(), dir=scratch_folder(False)))
+    try:
+        if os.geteuid() == 0:
+            shutil.chown(folder, "postgres", "postgres")
+        initialize(find_binaries(), folder / "data")
+        os.environ[TEMPLATE_VARIABLE] = str(folder / "data")
+        yield
+    finally:
+        os.environ.pop(TEMPLATE_VARIABLE, None)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Cluster:
@@ -169,8 +196,7 @@ class Cluster:
     def start(self) -> "Cluster":
         self._make_folders()
         if not (self.data / "PG_VERSION").exists():
-            run(as_server_user() + [str(self.binaries / "initdb"), "-D", str(self.data), "-U", "postgres",
-                                    "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"])
+            initialize(self.binaries, self.data)
         self._save_state()
         if not self.is_ready():
             self._launch()
