@@ -10,6 +10,10 @@ import foz
 import openapi
 import postgres
 
+# Questions whose answers are kept.
+CACHED = ("/v1/tickets", "/v1/tickets?limit=3&status=new", "/v1/tickets/overview", "/v1/tickets/metrics?group_by=queue",
+          "/v1/technicians/ranking", "/v1/sla/breaches?timeWindow=90d", "/v1/tickets?format=csv", "/v1/tickets?format=ndjson")
+
 
 class Blocked:
     """Nobody can read tickets while this is held: an answer that comes anyway came from memory. To be

@@ -22,7 +22,7 @@ ASAN_E2E = ("test_load_servicenow", "test_moving_source", "test_faults_serviceno
             "test_faults_lasting_servicenow", "test_refusals_servicenow", "test_lies_servicenow", "test_crash", "test_daemon",
             "test_faults_glpi", "test_lies_glpi", "test_refusals_glpi", "test_crash_glpi",
             "test_faults_azure_devops", "test_crash_azure_devops")
-TSAN_E2E = ("test_moving_source", "test_daemon", "test_api_cache")
+TSAN_E2E = ("test_moving_source", "test_daemon", "test_api_cache", "test_api_pressure")
 # Two compilers and two sanitizers in two builds: gcc makes the one for addresses, clang this one.
 CLANG_BUILD = "build-clang"
 CLANG_OPTIONS = ("-Db_sanitize=thread", "-Db_lundef=false", "-Doptimization=0")  # compiles in half of the time
