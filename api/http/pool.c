@@ -239,7 +239,6 @@ static struct pool_job *take_job(struct pool_worker *worker, int64_t now_us, boo
     if (job == NULL && !worker->is_for_urgent && has_place(pool, now_us)) {
         job = queue_take(&pool->usual);
         worker->place_until_us = job != NULL ? now_us + POOL_SHORT_US : 0;
-        wake_one(pool, now_us);
     }
     if (job != NULL) {
         pool->n_queued--;
@@ -277,6 +276,7 @@ static struct pool_job *next_job(struct pool_worker *worker, bool *ret_late)
         int64_t now_us = clock_monotonic_us();
         struct pool_job *job = take_job(worker, now_us, ret_late);
         if (job != NULL) {
+            wake_one(pool, now_us); /* this one may have been the one who watched */
             return job;
         }
         wait_for_job(worker, now_us);
