@@ -96,25 +96,6 @@ static struct response_origin origin_of(const struct cache_answer *answer, const
     return (struct response_origin){answer->id, variant};
 }
 
-/* Behind the body that is kept: how old it is by now. */
-static void
-write_ending(struct buf *out, const struct cache_answer *answer, const struct meta *meta)
-{
-    if (answer->has_meta) {
-        meta_write(out, meta);
-        buf_add_c(out, "}\n");
-    }
-}
-
-static size_t ending_len(const struct cache_answer *answer, const struct meta *meta)
-{
-    char text[META_MAX];
-    struct buf ending;
-    buf_borrow(&ending, text, sizeof(text));
-    write_ending(&ending, answer, meta);
-    return ending.len;
-}
-
 static void give(struct call *call, struct cache_answer *answer, bool is_last_good)
 {
     struct response *response = call->response;
@@ -143,7 +124,6 @@ static void give(struct call *call, struct cache_answer *answer, bool is_last_go
     }
     if (response_validate(response, call->request, str_from(answer->etag),
                           is_last_good ? 0 : route->ttl_s)) {
-        response_spare(response, answer->body_len + ending_len(answer, &meta));
         return;
     }
     reading_release(call);
@@ -162,7 +142,10 @@ void reading_write(struct call *call)
     }
     (void)buf_reserve(&response->body, answer->body_len + META_MAX); /* one allocation */
     buf_add(&response->body, answer->body, answer->body_len);
-    write_ending(&response->body, answer, &call->reading.given_meta);
+    if (answer->has_meta) {
+        meta_write(&response->body, &call->reading.given_meta);
+        buf_add_c(&response->body, "}\n");
+    }
 }
 
 void reading_release(struct call *call)

@@ -27,7 +27,6 @@ void response_reset(struct response *response)
     response->n_headers = 0;
     response->origin = (struct response_origin){0};
     response->left_out_bytes = 0;
-    response->spared_bytes = 0;
     response->close = false;
     buf_reset(&response->body);
 }
@@ -144,15 +143,9 @@ bool response_validate(struct response *response,
     }
     response->status = 304;
     response->content_type = NULL;
-    response_spare(response, response->body.len);
+    response->origin.variant = RESPONSE_NOT_MODIFIED;
     buf_reset(&response->body);
     return true;
-}
-
-void response_spare(struct response *response, size_t bytes)
-{
-    response->spared_bytes = bytes;
-    response->origin.variant = RESPONSE_NOT_MODIFIED + (int64_t)bytes;
 }
 
 void response_digest(struct str content, char out[RESPONSE_ETAG_MAX])

@@ -30,13 +30,12 @@ struct response_origin {
     int64_t variant; /* which of those that can be made from it, or: */
 };
 
-#define RESPONSE_NOT_MODIFIED INT64_MIN /* plus spared_bytes */
+#define RESPONSE_NOT_MODIFIED INT64_MIN
 
 struct response {
     int status;
     struct response_origin origin;
     size_t left_out_bytes;    /* of a body that is sent but not in `body` */
-    size_t spared_bytes;      /* of a 304: the body that a 200 would have had; 0 = unknown */
     const char *content_type; /* NULL = no body */
     struct response_header headers[RESPONSE_HEADERS_MAX];
     size_t n_headers;
@@ -79,10 +78,6 @@ bool response_validate(struct response *response,
                        const struct request *request,
                        struct str basis,
                        int ttl_s);
-
-/* For a 304 whose body was not built: how long it would have been. RFC 9110 section 8.6 wants the
- * true length or none, and libmicrohttpd always sends one. */
-void response_spare(struct response *response, size_t bytes);
 
 /* A digest of what an answer says, as the basis of its ETag. */
 void response_digest(struct str content, char out[RESPONSE_ETAG_MAX]);

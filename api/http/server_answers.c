@@ -18,30 +18,10 @@ static void add_headers(struct MHD_Response *answer, const struct response *resp
     }
 }
 
-/* The library asks for nothing of a body that a 304 does not have. */
-/* NOLINTNEXTLINE(readability-non-const-parameter): the signature is libmicrohttpd's */
-static ssize_t no_body(void *cls, uint64_t offset, char *out, size_t size)
-{
-    (void)cls;
-    (void)offset;
-    (void)out;
-    (void)size;
-    return MHD_CONTENT_READER_END_WITH_ERROR;
-}
-
-static struct MHD_Response *
-create_answer(const struct response *response, char *body, enum MHD_ResponseMemoryMode mode)
-{
-    if (response->status != 304 || response->spared_bytes == 0) {
-        return MHD_create_response_from_buffer(response->body.len, body, mode);
-    }
-    return MHD_create_response_from_callback(response->spared_bytes, 1, no_body, NULL, NULL);
-}
-
 static struct MHD_Response *
 new_answer(const struct response *response, char *body, enum MHD_ResponseMemoryMode mode)
 {
-    struct MHD_Response *answer = create_answer(response, body, mode);
+    struct MHD_Response *answer = MHD_create_response_from_buffer(response->body.len, body, mode);
     if (answer == NULL) {
         return NULL;
     }
@@ -110,8 +90,7 @@ static void release_shared(struct shared_answer *shared)
 static bool make_shared(struct shared_answer *shared, const struct response *response)
 {
     release_shared(shared);
-    size_t len = response->body.len;
-    char *body = len > 0 ? xstrndup(response->body.ptr, len) : NULL;
+    char *body = xstrndup(response->body.ptr, response->body.len);
     shared->answer = new_answer(response, body, MHD_RESPMEM_MUST_FREE);
     if (shared->answer == NULL) {
         xfree(body);
@@ -121,7 +100,7 @@ static bool make_shared(struct shared_answer *shared, const struct response *res
     shared->status = response->status;
     shared->content_type = response->content_type;
     shared->body = body;
-    shared->body_len = len;
+    shared->body_len = response->body.len;
     shared->names = xcalloc(response->n_headers + 1, sizeof(*shared->names));
     shared->values = xcalloc(response->n_headers + 1, sizeof(*shared->values));
     for (size_t i = 0; i < response->n_headers; i++) {

@@ -39,8 +39,8 @@ class Memory(reading.ReadingCase):
                 again = self.get(path, headers={"If-None-Match": known})
                 self.assertEqual((again.status, again.body), (304, b""), (path, known))
                 self.assertEqual(again.headers["ETag"], etag)
-                # What a 200 would have: caches in front take it for theirs. The age in it may have another digit.
-                self.assertAlmostEqual(int(again.headers["Content-Length"]), len(answer.body), delta=3, msg=(path, known))
+                # Clients such as wrk wait for a body of any other length, whatever the status.
+                self.assertIn(again.headers["Content-Length"], (None, "0"), (path, known))
                 self.assertEqual(again.headers["Cache-Control"], answer.headers["Cache-Control"])
                 self.assertEqual(again.headers["Vary"], answer.headers["Vary"])
             for unknown in ('W/"0-0-0"', '"x"', etag[:-2] + '0"' if not etag.endswith('0"') else etag[:-2] + '1"', ""):
