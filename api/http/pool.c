@@ -1,5 +1,6 @@
 #include "api/http/pool.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -326,6 +327,7 @@ static void *worker_main(void *arg)
 
 struct pool *pool_start(const struct pool_settings *settings)
 {
+    assert(settings->threads > 0 && settings->places > 0);
     struct pool *pool = XNEW(struct pool);
     pool->settings = *settings;
     queue_init(&pool->usual);

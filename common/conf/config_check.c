@@ -152,39 +152,6 @@ void check_source(struct option_reader *reader,
     }
 }
 
-static bool is_database_url(const char *url)
-{
-    struct str text = str_from(url);
-    return str_starts_with(text, STR_LITERAL("postgresql://")) ||
-           str_starts_with(text, STR_LITERAL("postgres://")) || strchr(url, '=') != NULL;
-}
-
-static void check_database_url(struct option_reader *reader,
-                               const struct yaml_node *node,
-                               const char *name,
-                               const char *url)
-{
-    const struct yaml_node *given = yaml_find(node, name);
-    /* Not repeated: it may hold a password. */
-    if (given != NULL && url != NULL && !is_database_url(url)) {
-        options_fault(reader, given->line,
-                      "database.%s is no database address; write postgresql://HOST/NAME or "
-                      "host=HOST dbname=NAME",
-                      name);
-    }
-}
-
-void check_database(struct option_reader *reader,
-                    const struct yaml_node *node,
-                    const char *where,
-                    void *object)
-{
-    const struct config *config = object;
-    (void)where; /* there is one database section */
-    check_database_url(reader, node, "url", config->database_url);
-    check_database_url(reader, node, "read_url", config->read_url);
-}
-
 void check_retry(struct option_reader *reader,
                  const struct yaml_node *node,
                  const char *where,

@@ -8,7 +8,6 @@
  * the tables while reading, config_check once everything is known.
  */
 
-option_read_fn check_database;
 option_read_fn check_source;
 option_read_fn check_retry;
 option_read_fn check_jwt;

@@ -29,21 +29,18 @@ static const struct option_choice log_formats[] = {{"text", LOG_FORMAT_TEXT},
 
 static const struct option database_options[] = {
     {.name = "url",
-     .type = OPTION_STRING,
+     .type = OPTION_DATABASE,
      .offset = offsetof(struct config, database_url),
      .fallback = "postgresql:///foz",
-     .form = "libpq URI or conninfo",
      .help = "the database both programs share; overridden by `FOZ_DATABASE_URL`"},
     {.name = "read_url",
-     .type = OPTION_STRING,
+     .type = OPTION_DATABASE,
      .offset = offsetof(struct config, read_url),
      .fallback_help = "`database.url`",
-     .form = "libpq URI or conninfo",
      .help = "where foz-api reads; a standby may serve"},
 };
 
-static const struct option_table database_table = {TABLE(database_options),
-                                                   .check = check_database};
+static const struct option_table database_table = {TABLE(database_options)};
 
 static const struct option auth_options[] = {
     {.name = "method",

@@ -17,6 +17,8 @@ static const char *type_name(const struct option *option)
         return "word";
     case OPTION_URL:
         return "URL";
+    case OPTION_DATABASE:
+        return "libpq URI or conninfo";
     case OPTION_LISTEN:
         return "HOST:PORT";
     case OPTION_PATH:
@@ -82,6 +84,7 @@ static void describe_allowed(const struct option *option, struct buf *out)
     case OPTION_STRING:
     case OPTION_WORD:
     case OPTION_URL:
+    case OPTION_DATABASE:
     case OPTION_LISTEN:
     case OPTION_PATH:
     case OPTION_SECRET:

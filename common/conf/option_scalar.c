@@ -6,6 +6,7 @@
 #include "common/base/str.h"
 #include "common/conf/option_value.h"
 #include "common/conf/secret.h"
+#include "common/io/db.h"
 
 /* A scalar on its way into a member. */
 struct value {
@@ -87,6 +88,7 @@ const char *option_form(enum option_type type)
     case OPTION_STRING:
     case OPTION_WORD:
     case OPTION_URL:
+    case OPTION_DATABASE:
     case OPTION_LISTEN:
     case OPTION_PATH:
     case OPTION_SECRET:
@@ -212,6 +214,16 @@ static void set_url(struct option_reader *reader, const struct value *value, voi
     set_pointer(value->option, options_copy(reader, value->text, len), object);
 }
 
+static void set_database(struct option_reader *reader, const struct value *value, void *object)
+{
+    const char *fault = db_url_fault(value->text);
+    if (fault != NULL) {
+        options_fault(reader, value->line, "%s %s", value->where, fault);
+        return;
+    }
+    set_pointer(value->option, value->text, object);
+}
+
 static void set_listen(struct option_reader *reader, const struct value *value, void *object)
 {
     const char *fault = option_listen_fault(value->text);
@@ -256,10 +268,11 @@ typedef void set_fn(struct option_reader *reader, const struct value *value, voi
 static set_fn *const setters[] = {
     [OPTION_STRING] = set_string,     [OPTION_WORD] = set_word,
     [OPTION_URL] = set_url,           [OPTION_LISTEN] = set_listen,
-    [OPTION_PATH] = set_path,         [OPTION_SECRET] = set_secret,
-    [OPTION_INTEGER] = set_quantity,  [OPTION_FLOAT] = set_float,
-    [OPTION_DURATION] = set_quantity, [OPTION_SIZE] = set_quantity,
-    [OPTION_BOOLEAN] = set_boolean,   [OPTION_ENUM] = set_enum,
+    [OPTION_DATABASE] = set_database, [OPTION_PATH] = set_path,
+    [OPTION_SECRET] = set_secret,     [OPTION_INTEGER] = set_quantity,
+    [OPTION_FLOAT] = set_float,       [OPTION_DURATION] = set_quantity,
+    [OPTION_SIZE] = set_quantity,     [OPTION_BOOLEAN] = set_boolean,
+    [OPTION_ENUM] = set_enum,
 };
 
 static void set_text(struct option_reader *reader, const struct value *value, void *object)

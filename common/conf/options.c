@@ -278,6 +278,7 @@ static void read_option(struct option_reader *reader,
     case OPTION_STRING:
     case OPTION_WORD:
     case OPTION_URL:
+    case OPTION_DATABASE:
     case OPTION_LISTEN:
     case OPTION_PATH:
     case OPTION_SECRET:

@@ -22,6 +22,7 @@ enum option_type {
     OPTION_STRING,   /* const char * */
     OPTION_WORD,     /* const char *, one of `choices` */
     OPTION_URL,      /* const char *: http or https, no user, query or trailing slash */
+    OPTION_DATABASE, /* const char *: libpq URI or conninfo; never repeated */
     OPTION_LISTEN,   /* const char *: HOST:PORT or [ADDRESS]:PORT */
     OPTION_PATH,     /* const char *: relative ones start at the file's folder */
     OPTION_SECRET,   /* const char *: a reference, see secret.h; a literal is never repeated */

@@ -29,6 +29,10 @@ struct db_settings {
     int64_t lock_timeout_ms;      /* 0 = none */
 };
 
+/* What is wrong with a conninfo or URI, and the cure; NULL if nothing is. Never repeats it: it may
+ * hold a password. Static. */
+const char *db_url_fault(const char *url);
+
 /* Connects; sets TimeZone=UTC, DateStyle=ISO, client_encoding=UTF8, standard_conforming_strings,
  * keepalives and tcp_user_timeout. NULL on failure with a message naming host and database and
  * never the password. */

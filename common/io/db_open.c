@@ -8,7 +8,6 @@
 #include "common/io/db_private.h"
 
 #define DEFAULT_CONNECT_TIMEOUT_S 10
-#define DATABASE_ADDRESS          "the database address (database.url, read_url or FOZ_DATABASE_URL)"
 
 static void conninfo_free(PQconninfoOption **options)
 {
@@ -30,32 +29,36 @@ static bool is_port_list(const char *text)
     return text == NULL || strspn(text, "0123456789,") == strlen(text);
 }
 
+static bool has_bad_timeout(const PQconninfoOption *options, int64_t *timeout_s)
+{
+    const char *timeout = find_option(options, "connect_timeout");
+    return timeout != NULL && !str_to_int64(str_from(timeout), 0, 3600, timeout_s);
+}
+
 /* libpq's own complaint about a malformed URL can quote a piece of the password, so it is not
  * shown; a password with an unescaped '/' or '@' ends up in the port or the database name. */
-static bool check_url(const char *url, int64_t *timeout_s, struct error *err)
+static const char *find_fault(const char *url, int64_t *timeout_s)
 {
     PQconninfoOption *options CLEANUP(conninfo_free) = PQconninfoParse(url, NULL);
     if (options == NULL) {
-        return error_set(err, ERROR_CONFIG,
-                         DATABASE_ADDRESS
-                         " is no connection string: write "
-                         "postgresql://USER@HOST:PORT/DATABASE or \"host=... dbname=...\", with "
-                         "special characters of a URI percent-encoded");
+        return "is no database address; write postgresql://USER@HOST:PORT/DATABASE or \"host=... "
+               "dbname=...\", with special characters of a URI percent-encoded";
     }
     const char *dbname = find_option(options, "dbname");
     if (!is_port_list(find_option(options, "port")) ||
         (dbname != NULL && strchr(dbname, '@') != NULL)) {
-        return error_set(err, ERROR_CONFIG,
-                         DATABASE_ADDRESS
-                         " has no valid port or database name: special characters of "
-                         "a user or password in a URI must be percent-encoded (%%2F, %%40)");
+        return "has no valid port or database name; special characters of a user or password in a "
+               "URI must be percent-encoded (%2F, %40)";
     }
-    const char *timeout = find_option(options, "connect_timeout");
-    if (timeout != NULL && !str_to_int64(str_from(timeout), 0, 3600, timeout_s)) {
-        return error_set(err, ERROR_CONFIG,
-                         "database.url: connect_timeout must be whole seconds from 0 to 3600");
-    }
-    return true;
+    return has_bad_timeout(options, timeout_s)
+               ? "has a connect_timeout that is not whole seconds; write 0 to 3600"
+               : NULL;
+}
+
+const char *db_url_fault(const char *url)
+{
+    int64_t ignored = 0;
+    return find_fault(url, &ignored);
 }
 
 static PGconn *start_connecting(const struct db_settings *settings)
@@ -206,7 +209,9 @@ static void ignore_notice(void *arg, const PGresult *result)
 struct db *db_open(const struct db_settings *settings, struct error *err)
 {
     int64_t timeout_s = settings->connect_timeout_s;
-    if (!check_url(settings->url, &timeout_s, err)) {
+    const char *fault = find_fault(settings->url, &timeout_s);
+    if (fault != NULL) {
+        error_set(err, ERROR_CONFIG, "the database's URL %s", fault);
         return NULL;
     }
     struct db *db CLEANUP(db_closep) = XNEW(struct db);

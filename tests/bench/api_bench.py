@@ -115,7 +115,7 @@ class Rounds:
         return statistics.median(self.costs_us)
 
 
-# Fewest words, and what Debian's nginx.conf says.
+# Fewest words; and what Debian's nginx.conf says, but for room for more connections.
 NGINX_LEAN = "access_log off; open_file_cache max=10; keepalive_requests 1000000000;"
 NGINX_DEBIAN = "access_log FOLDER/access.log; gzip on; types_hash_max_size 2048;"
 

@@ -51,7 +51,8 @@ class Executions(ApiCase):
         self.assertEqual(self.ids("/v1/executions?load=incidents&status=success"), [4, 2])
 
     def test_bad_filters_are_named(self):
-        for query, parameter in (("load=incident", "load"), ("load=incidents&load=x", "load"), ("status=done", "status"), ("status=error,done", "status"), ("since=then", "since"),
+        for query, parameter in (("load=incident", "load"), ("load=incidents&load=x", "load"), ("status=done", "status"),
+                                 ("status=error,done", "status"), ("since=then", "since"),
                                  ("limit=0", "limit"), ("limit=1001", "limit"), ("limit=x", "limit"), ("limit=", "limit"),
                                  ("format=xml", "format"), ("cursor=abc", "cursor"), ("page=2", "page"),
                                  ("limit=1&limit=2", "limit")):

@@ -3,6 +3,7 @@
 import threading
 import time
 import unittest
+import urllib.parse
 
 import foz
 import openapi
@@ -22,6 +23,26 @@ class Triggers(ApiCase):
                              [(load, "incremental", "queued")])
         again = self.post("/load-incidents").json()
         self.assertEqual((again["execution_id"], again["joined"]), (1, True))
+
+    def test_a_database_that_takes_no_writes_is_named_as_the_cause(self):
+        name = urllib.parse.urlsplit(self.url).path.lstrip("/")
+
+        def set_read_only(on):
+            self.sql(f"ALTER DATABASE {name} SET default_transaction_read_only TO {on};"
+                     " SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'foz-api%'")
+
+        set_read_only("on")
+        try:
+            self.assert_problem(foz.wait_until(lambda: self.refusal("/load-incidents/", "database_read_only"), "it is told"),
+                                503, "database_read_only", "database.url", "primary")
+        finally:
+            self.sql("SET default_transaction_read_only TO off")
+            set_read_only("off")
+        foz.wait_until(lambda: self.post("/load-incidents/").status == 200, "writes are taken again")
+
+    def refusal(self, path, code):
+        answer = self.post(path)
+        return answer if answer.json().get("code") == code else None
 
     def test_the_v1_path_answers_202_with_location(self):
         answer = self.post("/v1/loads/incidents")

@@ -22,7 +22,9 @@ static void claim_printable(struct str text)
 
 static void claim_refusal(const struct buf *faults, const struct error *err)
 {
-    CLAIM(error_is_set(err));
+    /* "has 2 faults" alone would tell nobody which. */
+    CLAIM(error_is_set(err) && err->msg[0] != '\0');
+    CLAIM(faults->len > 0 || faults->overflow || strstr(err->msg, " fault") == NULL);
     claim_printable(str_from(err->msg));
     CLAIM(faults->len == 0 || faults->ptr[faults->len - 1] == '\n');
     claim_printable(buf_str(faults));

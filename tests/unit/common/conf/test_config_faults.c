@@ -58,6 +58,9 @@ static const struct fault_case cases[] = {
     {"catalog: /etc/x.yaml\n", ":1: catalog must be a list; write [first, second]"},
     {"database: {url: localhost}\n", ":1: database.url is no database address"},
     {"database: {read_url: localhost}\n", ":1: database.read_url is no database address"},
+    {"database: {url: 'postgresql://foz:a/b@db/foz'}\n", ":1: database.url has no valid port"},
+    {"database: {url: 'host=db connect_timeout=soon'}\n",
+     ":1: database.url has a connect_timeout that is not whole seconds"},
     /* sources */
     {"sources:\n  Snow: {}\n", ":2: sources.Snow: a name here must be a lower-case letter"},
     {"sources: {s: {url: https://x, auth: {method: pat}}}\n", "sources.s lacks the key \"type\""},
@@ -247,12 +250,17 @@ static void faulty_environment_variables_are_named(void **state)
     CLEANUP(refusal_release) struct refusal refusal;
     assert_int_equal(setenv("FOZ_LOG_LEVEL", "loud", 1), 0);
     assert_int_equal(setenv("FOZ_API_LISTEN", "nowhere", 1), 0);
+    assert_int_equal(setenv("FOZ_DATABASE_URL", "postgresql://foz:hunter2/@db/foz", 1), 0);
     refusal_init(&refusal, "");
     assert_int_equal(unsetenv("FOZ_LOG_LEVEL"), 0);
     assert_int_equal(unsetenv("FOZ_API_LISTEN"), 0);
+    assert_int_equal(unsetenv("FOZ_DATABASE_URL"), 0);
     assert_non_null(strstr(refusal.faults.ptr, "environment variable FOZ_LOG_LEVEL is \"loud\""));
     assert_non_null(
         strstr(refusal.faults.ptr, "environment variable FOZ_API_LISTEN is \"nowhere\""));
+    assert_non_null(strstr(refusal.faults.ptr,
+                           "environment variable FOZ_DATABASE_URL has no valid port or database"));
+    assert_null(strstr(refusal.faults.ptr, "hunter2"));
 }
 
 int main(void)
