@@ -8,8 +8,8 @@
  */
 
 /* As db_query, for a statement asked again and again: prepared under `name` when the connection
- * meets it first. One name always means one text. Not inside a transaction: a statement that has to
- * be prepared anew fails first. */
+ * meets it first. One name always means one text. Inside a transaction only where the columns of
+ * the answer never change their types: a statement that has to be prepared anew fails first. */
 struct db_result *db_query_prepared(struct db *db,
                                     const char *name,
                                     const char *sql,
