@@ -81,8 +81,10 @@ static void opening_fails_with_culprit_and_cure_and_without_the_password(void **
                    "\"foz\" at 127.0.0.1 port 1");
     expect_refused("postgresql://me:12/hunter2@host/foz", ERROR_CONFIG, "percent-encoded");
     expect_refused("postgresql://me:a/hunter2@host/foz", ERROR_CONFIG, "percent-encoded");
-    expect_refused("host=x hunter2", ERROR_CONFIG, "database.url");
-    expect_refused("postgresql://me:hunter2@[::1/foz", ERROR_CONFIG, "database.url");
+    /* Which setting it was is told where settings are read. */
+    expect_refused("host=x hunter2", ERROR_CONFIG, "is no database address; write postgresql://");
+    expect_refused("postgresql://me:hunter2@[::1/foz", ERROR_CONFIG,
+                   "is no database address; write");
 }
 
 static void a_session_speaks_utc_and_utf8(void **state)

@@ -59,6 +59,9 @@ static const struct fault_case cases[] = {
     {"database: {url: localhost}\n", ":1: database.url is no database address"},
     {"database: {read_url: localhost}\n", ":1: database.read_url is no database address"},
     {"database: {url: 'postgresql://foz:a/b@db/foz'}\n", ":1: database.url has no valid port"},
+    {"database: {url: 'host=x hunter2'}\n", ":1: database.url is no database address"},
+    {"database: {url: 'postgresql://me:hunter2@[::1/foz'}\n",
+     ":1: database.url is no database address"},
     {"database: {url: 'host=db connect_timeout=soon'}\n",
      ":1: database.url has a connect_timeout that is not whole seconds"},
     /* sources */
@@ -184,6 +187,7 @@ static void every_fault_names_its_line_and_the_cure(void **state)
         CLEANUP(refusal_release) struct refusal refusal;
         refusal_init(&refusal, cases[i].yaml);
         assert_int_equal(refusal.err.code, ERROR_CONFIG);
+        assert_null(strstr(refusal.faults.ptr, "hunter2"));
         if (strstr(refusal.faults.ptr, cases[i].fault) == NULL &&
             strstr(refusal.err.msg, cases[i].fault) == NULL) {
             fail_msg("of %s said: %s%s", cases[i].yaml, refusal.faults.ptr, refusal.err.msg);
