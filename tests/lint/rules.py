@@ -173,7 +173,8 @@ def check_words(path, text, root):
     """Places outside the project, and work that calls itself unfinished."""
     findings = []
     beside = os.path.join(os.path.dirname(root), "shared")
-    places = ["." * 2 + "/shared", beside] + ([root] if root.count("/") > 1 else [])
+    # A checkout right below / has names that stand in any path.
+    places = ["." * 2 + "/shared"] + ([beside, root] if root.count("/") > 1 else [])
     for number, line in enumerate(text.split("\n"), 1):
         for place in places:
             if place in line:

@@ -94,6 +94,9 @@ class Words(unittest.TestCase):
         self.assertEqual(["place"], names(rules.check_words("docs/A.md", "see ." + "./shared/x", "/srv" "/foz")))
         self.assertEqual(["place"], names(rules.check_words("docs/A.md", "see /srv" "/foz/docs", "/srv" "/foz")))
 
+    def test_a_checkout_below_the_root_forbids_no_common_word(self):
+        self.assertEqual([], rules.check_words("docs/A.md", "see tasks/shared.go and /foz", "/foz"))
+
     def test_unfinished_work_is_found_in_the_product(self):
         self.assertEqual(["unfinished"], names(rules.check_words("worker/a.c", "/* TO" "DO later */", "/srv" "/foz")))
         self.assertEqual([], rules.check_words("tests/a.c", "/* a st" "ub server */", "/srv" "/foz"))
