@@ -15,6 +15,7 @@
 #include "common/base/thread.h"
 #include "common/io/db.h"
 #include "common/ops/execution.h"
+#include "common/ops/readers.h"
 
 #define CONNECT_TIMEOUT_S    3
 #define STATEMENT_TIMEOUT_MS 5000
@@ -102,6 +103,9 @@ static bool settle(struct watch *watch, struct db *listener, struct db *reader, 
             return true;
         }
     }
+    if (!readers_show(listener, target.version, err)) {
+        return false;
+    }
     cache_settle(watch->settings.cache, target.version);
     return true;
 }
@@ -117,7 +121,7 @@ listen_for_publishes(struct watch *watch, struct db *listener, struct db *reader
     while (!atomic_load(&watch->stops)) {
         if (is_notified) {
             cache_unsettle(watch->settings.cache);
-            if (!settle(watch, listener, reader, err)) {
+            if (!readers_hide(listener, err) || !settle(watch, listener, reader, err)) {
                 return false;
             }
         }

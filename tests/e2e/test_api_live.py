@@ -1,6 +1,8 @@
 """From a source through worker and API: what changes there shows in the next answer, and whole."""
 
 import json
+import os
+import signal
 import threading
 import unittest
 
@@ -30,6 +32,15 @@ class Live(foz.FozTest):
         self.document.check_answer(path, reply)
         return reply
 
+    def listening_session(self):
+        """The process of PostgreSQL that tells the API of publishes."""
+        return int(foz.wait_until(lambda: self.database.one(
+            "SELECT a.pid FROM pg_stat_activity a JOIN pg_locks l USING (pid) WHERE a.application_name = 'foz-api watch' "
+            "AND a.datname = current_database() AND l.locktype = 'advisory'"), "the API watches"))
+
+    def n_published(self):
+        return int(self.database.one("SELECT count(*) FROM ops.execution_task WHERE task = 'incident' AND status = 'success'"))
+
     def test_a_change_at_the_source_shows_in_the_next_answer_with_a_new_etag(self):
         identity = self.sim.rows("incident", fields="sys_id")[0]["sys_id"]
         paths = ("/v1/tickets?limit=1000", f"/v1/tickets/snow%3A{identity}", f"/v1/tickets/snow:{identity}/timeline")
@@ -46,6 +57,39 @@ class Live(foz.FozTest):
                 before[path] = reply
             self.load("incidents")  # nothing changed: what was known is still good
             self.assertEqual(self.ask(paths[0], before[paths[0]].headers["ETag"]).status, 304)
+
+    def test_a_load_ends_when_whoever_asks_next_is_told_what_it_brought(self):
+        """However late the API hears of the publish: here its PostgreSQL session stands still."""
+        path = "/v1/tickets/overview"
+        for row in self.sim.rows("incident", fields="sys_id")[:3]:
+            before = self.read(path).headers["ETag"]
+            session = self.listening_session()
+            n_published = self.n_published()
+            self.sim.change(control.update("incident", row["sys_id"], category=f"never seen {row['sys_id']}"))
+            os.kill(session, signal.SIGSTOP)
+            try:
+                program = self.start_worker("load", "incidents")
+                foz.wait_until(lambda: self.n_published() > n_published, "the task is published")
+                self.assertEqual(self.ask(path, before).status, 304)  # the API cannot know yet
+                self.assertEqual(self.database.last_execution("incidents")["status"], "running")
+            finally:
+                os.kill(session, signal.SIGCONT)
+            self.assertEqual(program.wait(), 0)
+            self.assertIn(f"never seen {row['sys_id']}", self.read(path).body.decode())
+
+    def test_an_api_that_stands_still_does_not_stop_the_loads(self):
+        identity = self.sim.rows("incident", fields="sys_id")[0]["sys_id"]
+        self.read("/v1/tickets")
+        session = self.listening_session()
+        os.kill(session, signal.SIGSTOP)
+        try:
+            self.sim.change(control.update("incident", identity, short_description="while it stands"))
+            self.assertIn("do not take notice", self.load("incidents").err)
+            self.assertEqual(self.database.last_execution("incidents")["status"], "success")
+            self.assertIn("do not take notice", self.worker("rebuild", expect=foz.COMPLETE).err)
+        finally:
+            os.kill(session, signal.SIGCONT)
+        foz.wait_until(lambda: b"while it stands" in self.read("/v1/tickets?limit=1000").body, "it hears of the publish after all")
 
     def test_what_is_served_equals_what_was_loaded(self):
         states = {"1": "new", "2": "in_progress", "3": "pending", "4": "pending", "5": "pending", "6": "resolved", "7": "closed", "8": "cancelled"}

@@ -1,6 +1,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "common/ops/readers.h"
 #include "worker/cli/commands.h"
 #include "worker/cli/session.h"
 #include "worker/load/project.h"
@@ -27,6 +28,7 @@ int command_rebuild(const struct args *args)
         struct project_totals totals;
         struct error err = ERROR_INIT;
         if (project_rebuild(db, &config, &totals, &err)) {
+            (void)readers_wait(db, READERS_PATIENCE_US);
             print_totals(&totals, args->json);
         } else {
             failed = session_fail(&err);

@@ -9,6 +9,7 @@
 #include "common/base/log.h"
 #include "common/io/db_watch.h"
 #include "common/io/json.h"
+#include "common/ops/readers.h"
 #include "worker/load/project.h"
 #include "worker/run/lane.h"
 #include "worker/run/policy.h"
@@ -397,6 +398,25 @@ static void finish(struct load_running *running, const struct run_report *report
              LOG_TEXT("error", err.msg));
 }
 
+static bool has_changed_rows(const struct load_running *running)
+{
+    int64_t changed = 0;
+    for (size_t i = 0; i < running->n_tasks; i++) {
+        const struct merge_result *merged = &running->tasks[i].merged;
+        changed += merged->inserted + merged->updated + merged->deleted;
+    }
+    return changed > 0;
+}
+
+/* Whoever learns that the execution has ended, and asks, is answered what it brought. */
+static void wait_for_readers(const struct load_running *running)
+{
+    if (has_changed_rows(running) && !stop_is_requested(running->stop) &&
+        db_is_alive(running->owner)) {
+        (void)readers_wait(running->owner, READERS_PATIENCE_US);
+    }
+}
+
 static void drop_left_over(struct load_running *running)
 {
     for (size_t i = 0; i < running->n_tasks; i++) {
@@ -526,6 +546,7 @@ void load_run(const struct config *config,
         drop_left_over(&running);
         bool settled = settle_core(&running, &err);
         db_watch_free(TAKE(running.board.watch));
+        wait_for_readers(&running);
         stopped = stop_reason(running.stop);
         fill_report(&running, ret_report);
         ret_report->status =
