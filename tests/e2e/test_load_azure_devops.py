@@ -394,6 +394,26 @@ class Values(AzureTest):
         self.assertEqual("0", self.database.one("SELECT count(*) FROM ops.dead_letter WHERE resolved_at IS NULL"))
         self.assertEqual(before, self.snapshots())
 
+    def test_a_revision_that_is_retried_is_the_latest_of_its_item(self):
+        self.load("work-items")
+        one, other = self.items()[:2]
+        self.sim.do(fault("bad_value", table="workitemrevisions", field="Microsoft.VSTS.Common.Priority", mode="not_integer", every=1))
+        self.sim.change(update(one, {TITLE: "rejected at first"}))
+        self.load("work-items", expect=PARTIAL)
+        self.sim.do(control.clear_faults())
+        self.sim.change(update(other, {TITLE: "not read yet"}))
+        self.assertNotEqual("rejected at first", self.value("title", one))
+        self.worker("dead-letters", "retry", expect=COMPLETE)
+        self.assertEqual("0", self.database.one("SELECT count(*) FROM ops.dead_letter WHERE resolved_at IS NULL"))
+        self.assertEqual("rejected at first", self.value("title", one))
+        self.assertEqual("rejected at first", self.database.one(f"SELECT title FROM core.ticket WHERE external_id = '{one}'"))
+        self.assertEqual({"work_item_revision", "work_item"}, set(self.last_tasks()))
+        self.assertEqual(1, self.last_tasks()["work_item"]["records_updated"])
+        self.assertNotEqual("not read yet", self.value("title", other))
+        self.worker("dead-letters", "retry", expect=COMPLETE)  # nothing is left to do
+        self.load("work-items")
+        self.assert_copies(*WORK_ITEMS)
+
     def test_odd_values_land_whole(self):
         text = "Ünïcödé 🚒 \"quoted\" \\back\\ \ttab 'it''s' <b>& co"
         identity = self.items()[0]

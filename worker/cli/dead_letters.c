@@ -79,7 +79,33 @@ static const char *load_of(const struct config *config, const char *source, cons
     return def != NULL ? def->load : NULL;
 }
 
-/* One execution for each load with open letters, restricted to the tasks that have them. */
+static void add_name(const char *names[ARGS_LIST_MAX], size_t *n, const char *name)
+{
+    if (!is_in(names, *n, name) && *n < ARGS_LIST_MAX) {
+        names[(*n)++] = name;
+    }
+}
+
+/* What is made from the task's records is made again with them. */
+static void add_derived(const struct config *config,
+                        const char *source,
+                        const char *task,
+                        const char *names[ARGS_LIST_MAX],
+                        size_t *n)
+{
+    const struct source_config *known = config_source(config, source);
+    for (size_t i = 0; i < config->catalog.n_tasks; i++) {
+        const struct task_def *derived = config->catalog.tasks[i];
+        if (strcmp(derived->source_type, known->type) == 0 && derived->latest_of != NULL &&
+            strcmp(derived->latest_of, task) == 0 &&
+            config_task_is_enabled(config, known, derived->name)) {
+            add_name(names, n, derived->name);
+        }
+    }
+}
+
+/* One execution for each load with open letters, restricted to the tasks that have them and to
+ * what is derived from those. */
 static int retry_load(struct foreground *foreground,
                       const struct args *args,
                       const struct db_result *pairs,
@@ -96,12 +122,9 @@ static int retry_load(struct foreground *foreground,
         if (its_load == NULL || strcmp(its_load, load) != 0) {
             continue;
         }
-        if (!is_in(sources, n_sources, source) && n_sources < ARGS_LIST_MAX) {
-            sources[n_sources++] = source;
-        }
-        if (!is_in(tasks, n_tasks, task) && n_tasks < ARGS_LIST_MAX) {
-            tasks[n_tasks++] = task;
-        }
+        add_name(sources, &n_sources, source);
+        add_name(tasks, &n_tasks, task);
+        add_derived(foreground->config, source, task, tasks, &n_tasks);
     }
     struct load_request request = {.load = load,
                                    .sources = sources,

@@ -153,7 +153,7 @@ static bool plan_retry(struct lane_state *state, struct task_run *task, struct e
     task->plan.kind = WALK_GIVEN;
     task->plan.high_us = INT64_MIN;
     task->plan.partitions = partition;
-    task->plan.n_partitions = 1;
+    task->plan.n_partitions = n > 0 ? 1 : 0;
     return true;
 }
 

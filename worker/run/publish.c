@@ -320,13 +320,13 @@ static bool derive_in_transaction(
 
 static bool derives_all(const struct board *board, const struct task_run *task)
 {
-    return task->watermark_cursor == NULL || board->claim->mode == MODE_FULL;
+    return (task->watermark_cursor == NULL && board->claim->mode != MODE_RETRY) ||
+           board->claim->mode == MODE_FULL;
 }
 
 bool publish_has_derived(const struct board *board, const struct task_run *task)
 {
-    return task->task->latest_of != NULL && board->claim->mode != MODE_RETRY &&
-           (derives_all(board, task) || task->owed.up_to > 0);
+    return task->task->latest_of != NULL && (derives_all(board, task) || task->owed.up_to > 0);
 }
 
 bool publish_derived(struct db *db, struct board *board, struct task_run *task, struct error *err)
