@@ -64,7 +64,8 @@ bool reading_prepare(struct call *call)
 
 /* --- ETags ------------------------------------------------------------------------------------ */
 
-/* Version, question and slice of time: what the answer depends on, known without asking. */
+/* Version, question and slice of time: what the answer depends on, known without asking. It stays
+ * while later slices have the same answer. */
 static void make_etag(const struct call *call, int64_t version, char out[CACHE_ETAG_MAX])
 {
     struct hash128 hash = hash128_of(call->reading.key);
@@ -261,6 +262,24 @@ static struct cache_answer *make_answer(struct call *call)
     return answer;
 }
 
+static bool is_same(const struct cache_answer *a, const struct cache_answer *b)
+{
+    struct str a_link = str_from(a->link != NULL ? a->link : "");
+    struct str b_link = str_from(b->link != NULL ? b->link : "");
+    return a->version == b->version && str_equal(a_link, b_link) &&
+           str_equal((struct str){a->body, a->body_len}, (struct str){b->body, b->body_len});
+}
+
+/* Time passed and changed nothing: who has the answer need not take it again. */
+static void keep_etag(struct call *call, struct cache_answer *answer)
+{
+    struct cache_answer *before = cache_find_last(call->service->cache, call->reading.key);
+    if (before != NULL && is_same(before, answer)) {
+        memcpy(answer->etag, before->etag, sizeof(answer->etag));
+    }
+    cache_drop(before);
+}
+
 /* While the database is away. */
 static struct cache_answer *find_last_good(struct call *call)
 {
@@ -298,6 +317,9 @@ struct cache_waiter *reading_finish(struct call *call)
     }
     struct cache_waiter *waiters = NULL;
     if (reading->flight != NULL) {
+        if (answer != NULL) {
+            keep_etag(call, answer);
+        }
         waiters = cache_land(cache, TAKE(reading->flight), answer);
     }
     if (answer == NULL) {

@@ -8,7 +8,7 @@ import unittest
 
 import foz
 import reading
-from reading import CACHED, Blocked
+from reading import CACHED, Blocked, next_minute
 
 TTLS = {"/v1/tickets": 60, "/v1/tickets/overview": 60, "/v1/tickets/metrics": 60, "/v1/technicians/ranking": 300,
         "/v1/sla/breaches": 60, "/v1/system/health": 30, "/v1/system/usage": 30}
@@ -53,6 +53,7 @@ class Memory(reading.ReadingCase):
             self.assertEqual(self.read(path).headers["Cache-Control"], "private, max-age=0", path)
 
     def test_repeated_questions_and_304s_touch_no_table(self):
+        next_minute(at_least_s=15)
         known = {path: self.read(path) for path in CACHED}
         with Blocked(self.url):
             for path, answer in known.items():
@@ -66,8 +67,7 @@ class Memory(reading.ReadingCase):
 
     def test_a_304_needs_no_kept_answer(self):
         path = "/v1/tickets?limit=7"
-        if time.time() % 60 > 30:
-            time.sleep(60 - time.time() % 60)  # ETags change with the minute
+        next_minute(at_least_s=30)
         etag = self.read(path).headers["ETag"]
         for limit in range(100, 1000, 9):  # pushes it out: the memory of this service holds few
             self.read(f"/v1/tickets?limit={limit}")
@@ -98,6 +98,25 @@ class Memory(reading.ReadingCase):
         self.sql("UPDATE ops.projection_version SET checked_at = clock_timestamp(); SELECT pg_notify('foz_projection', 'x')")
         foz.wait_until(lambda: as_of(self.read("/v1/tickets/overview")) > as_of(before), "a new age", 10)
         self.assertEqual(self.read("/v1/tickets/overview").headers["ETag"], before.headers["ETag"])
+
+    def test_an_etag_lives_as_long_as_the_answer_is_the_same(self):
+        """Minutes pass; what they change has a new ETag, the rest the old one."""
+        late = self.desk.live()[0].ticket_id
+        next_minute(at_least_s=15)
+        self.publish(f"""UPDATE core.ticket SET status = 'new', resolved_at = NULL, closed_at = NULL, sla_met = NULL, sla_done_at = NULL,
+                         source_type = 'azure_devops', queue = 'On time', sla_due_at = date_trunc('minute', now()) + interval '1 min'
+                         WHERE ticket_id = '{late}'""")
+        moved, still = "/v1/tickets?queue=On+time", ("/v1/tickets?queue=Network", "/v1/tickets?queue=Network&format=csv")
+        etags = {path: self.read(path).headers["ETag"] for path in (moved, *still)}
+        self.assertFalse(self.data(moved)[0]["sla_breached"])
+        misses = self.counters()["misses"]
+        next_minute()
+        for path in still:
+            self.assertEqual(self.get(path, headers={"If-None-Match": etags[path]}).status, 304, path)
+        self.assertGreaterEqual(self.counters()["misses"], misses + len(still))  # each was asked anew
+        answer = self.get(moved, headers={"If-None-Match": etags[moved]})
+        self.assertEqual(answer.status, 200)
+        self.assertTrue(answer.json()["data"][0]["sla_breached"])
 
     def test_a_lost_listener_keeps_nothing(self):
         self.read("/v1/tickets/overview")

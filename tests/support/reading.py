@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 import urllib.parse
 
 import api_case
@@ -37,6 +38,14 @@ class Blocked:
         self.process.stdin.close()
         self.process.stdout.close()
         self.process.wait(20)
+
+
+def next_minute(at_least_s=0.0):
+    """Waits for the next minute to begin if the present one has less than this left (0: in any case). Answers that depend on the
+    clock are as of a moment in the present minute."""
+    left = 60 - time.time() % 60
+    if not at_least_s or left < at_least_s:
+        time.sleep(left + 0.05)
 
 
 class ReadingCase(api_case.ApiCase):
