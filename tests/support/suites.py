@@ -9,11 +9,11 @@ import re
 import resource
 import shutil
 import signal
-import subprocess
 import sys
 import time
 
 import postgres
+from builds import ASAN, CLANG, FUZZ, PLAIN, Builds, Commands, single
 from runner import ROOT, Totals, run_files, say
 
 # The end-to-end files that run on sanitized builds: those that exercise threads, errors and
@@ -24,9 +24,6 @@ ASAN_E2E = ("test_load_servicenow", "test_moving_source", "test_faults_serviceno
             "test_faults_glpi", "test_lies_glpi", "test_refusals_glpi", "test_crash_glpi",
             "test_faults_azure_devops", "test_crash_azure_devops")
 TSAN_E2E = ("test_moving_source", "test_daemon", "test_api_cache", "test_api_pressure")
-# Two compilers and two sanitizers in two builds: gcc makes the one for addresses, clang this one.
-CLANG_BUILD = "build-clang"
-CLANG_OPTIONS = ("-Db_sanitize=thread", "-Db_lundef=false", "-Doptimization=0")  # compiles in three quarters of the time
 FUZZ_SECONDS = int(os.environ.get("FOZ_FUZZ_SECONDS", "5"))
 
 ASAN_ENV = {
@@ -40,64 +37,32 @@ TSAN_ENV = {
 }
 
 
-def run(command, env=None):
-    """Runs a command quietly; returns (exit code, its whole output)."""
-    done = subprocess.run(command, cwd=ROOT, env=dict(os.environ, **(env or {})), stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-    return done.returncode, done.stdout.decode("utf-8", "replace")
-
-
-def single(name, ok, output="", seconds=None):
-    """One check that either holds or does not."""
-    took = "" if seconds is None else f" ({seconds:.1f} s)"
-    say(f"  {'ok  ' if ok else 'FAIL'} {name}{took}")
-    if not ok:
-        say("\n".join(output.rstrip().splitlines()[-120:]))
-    return Totals(passed=int(ok), failed=int(not ok))
-
-
-class Builds:
-    """Build directories, each made at most once a run."""
-
-    def __init__(self):
-        self.results = {}
-
-    def get(self, directory, options=(), env=None):
-        """Builds; returns (True when it succeeded, the counts of the build as a test)."""
-        if directory not in self.results:
-            started = time.monotonic()
-            code, output = self._make(directory, ["-Dwerror=true", *options], env)
-            totals = single(f"{directory} builds without a warning", code == 0, output, time.monotonic() - started)
-            self.results[directory] = code == 0
-            return code == 0, totals
-        return self.results[directory], Totals()  # counted once, used often
-
-    @staticmethod
-    def _make(directory, options, env):
-        path = os.path.join(ROOT, directory)
-        stamp = os.path.join(path, ".foz-options")
-        wanted = "\n".join(options)
-        command = None
-        if not os.path.exists(os.path.join(path, "build.ninja")):
-            command = ["meson", "setup", directory, *options]
-        elif not os.path.exists(stamp) or open(stamp, encoding="utf-8").read() != wanted:
-            command = ["meson", "configure", directory, *options]
-        if command:
-            code, output = run(command, env)
-            if code != 0:
-                return code, output
-            with open(stamp, "w", encoding="utf-8") as out:
-                out.write(wanted)
-        return run(["meson", "compile", "-C", directory])
-
-
 class Context:
     """What every suite gets."""
 
-    def __init__(self, pattern, suites):
-        self.builds = Builds()
+    def __init__(self, pattern, suites, commands):
+        self.commands = commands
+        self.builds = Builds(commands)
         self.suites = suites
         self.pattern = pattern
+
+    def build(self, directory):
+        """The first build has the machine for itself; with it done, what later suites need is begun."""
+        is_first = not self.builds.results
+        ok, totals = self.builds.get(directory)
+        if ok and is_first:
+            self._begin_others(directory)
+        return ok, totals
+
+    def _begin_others(self, done):
+        needed = {"asan": ASAN, "tsan": CLANG, "tidy": CLANG}
+        for directory in dict.fromkeys(needed[name] for name in self.suites if name in needed):
+            if directory != done:
+                self.builds.begin(directory)
+        if "fuzz" in self.suites and shutil.which("clang"):
+            self.commands.begin(FUZZ, lambda prefix: build_fuzzers(self, prefix))
+        if "tidy" in self.suites and shutil.which("run-clang-tidy"):
+            self.commands.begin("tidy", lambda prefix: tidy(self, prefix))
 
     def files(self, folder, stems=None, without=()):
         found = sorted(glob.glob(os.path.join(ROOT, "tests", folder, "test_*.py")))
@@ -120,14 +85,14 @@ def cmocka_counts(test):
     return Totals(passed, failed or 1, skipped)
 
 
-def meson_suite(directory, suite, env=None, multiplier="1"):
+def meson_suite(ctx, directory, suite, env=None, multiplier="1"):
     """Runs one suite of `meson test` and reads its log."""
     log = os.path.join(ROOT, directory, "meson-logs", "testlog.json")
     if os.path.exists(log):
         os.unlink(log)
     started = time.monotonic()
-    code, output = run(["meson", "test", "-C", directory, "--no-rebuild", "--suite", suite, "--num-processes", "2",
-                        "--timeout-multiplier", multiplier], env)
+    code, output = ctx.commands.run(["meson", "test", "-C", directory, "--no-rebuild", "--suite", suite, "--num-processes", "2",
+                                     "--timeout-multiplier", multiplier], env)
     totals = Totals()
     if os.path.exists(log):
         with open(log, encoding="utf-8") as lines:
@@ -154,15 +119,15 @@ def python_suite(ctx, folder, directory, env=None, stems=None, without=()):
 
 def sanitized_e2e(ctx, directory, env, stems):
     """The programs are sanitized; the simulator, which takes as long, is not."""
-    ok, totals = ctx.builds.get("build")
+    ok, totals = ctx.build(PLAIN)
     if ok:
-        totals.add(python_suite(ctx, "e2e", directory, {**env, "FOZ_SIM": os.path.join(ROOT, "build", "tests", "sim", "foz-sim")}, stems))
+        totals.add(python_suite(ctx, "e2e", directory, {**env, "FOZ_SIM": os.path.join(ROOT, PLAIN, "tests", "sim", "foz-sim")}, stems))
     return totals
 
 
 def suite_lint(ctx):
     """layers, wrappers, banned calls, sizes, format, links, words; and the lint's own tests"""
-    code, output = run([sys.executable, "-B", "tests/lint/lint.py"])
+    code, output = ctx.commands.run([sys.executable, "-B", "tests/lint/lint.py"])
     totals = single("lint", code == 0, output)
     totals.add(run_files(ctx.files("lint")))
     return totals
@@ -170,28 +135,40 @@ def suite_lint(ctx):
 
 def suite_unit(ctx):
     """unit tests, gcc"""
-    ok, totals = ctx.builds.get("build")
+    ok, totals = ctx.build(PLAIN)
     if ok:
-        totals.add(meson_suite("build", "unit"))
+        totals.add(meson_suite(ctx, PLAIN, "unit"))
     return totals
 
 
 def suite_db(ctx):
     """tests against a private PostgreSQL"""
-    ok, totals = ctx.builds.get("build")
+    ok, totals = ctx.build(PLAIN)
     if ok:
-        totals.add(meson_suite("build", "db"))
-        totals.add(python_suite(ctx, "db", "build"))
+        totals.add(meson_suite(ctx, PLAIN, "db"))
+        totals.add(python_suite(ctx, "db", PLAIN))
     return totals
 
 
 def suite_e2e(ctx):
     """the real programs against foz-sim and a private PostgreSQL"""
-    ok, totals = ctx.builds.get("build")
+    ok, totals = ctx.build(PLAIN)
     if ok:
         elsewhere = [*(ASAN_E2E if "asan" in ctx.suites else ()), *(TSAN_E2E if "tsan" in ctx.suites else ())]
-        totals.add(python_suite(ctx, "e2e", "build", without=elsewhere))
+        totals.add(python_suite(ctx, "e2e", PLAIN, without=elsewhere))
     return totals
+
+
+def tidy(ctx, prefix):
+    """Returns (exit code, findings, seconds)."""
+    depth = [] if os.environ.get("FOZ_TIDY") == "deep" else [
+        f"-extra-arg={word}" for word in ("-Xclang", "-analyzer-config", "-Xclang", "mode=shallow")]
+    started = time.monotonic()
+    code, output = ctx.commands.run([*prefix, "run-clang-tidy", "-quiet", "-j", "2", *depth, "-p", CLANG,
+                                     f"^{re.escape(ROOT)}/(common|worker|api)/"])
+    noise = re.compile(r"^\d+ warnings? (generated|treated)|^clang-tidy|^Suppressed|^Use -header-filter|^$")
+    findings = "\n".join(line for line in output.splitlines() if not noise.search(line))
+    return code, findings, time.monotonic() - started
 
 
 def suite_tidy(ctx):
@@ -199,46 +176,43 @@ def suite_tidy(ctx):
     if not shutil.which("run-clang-tidy"):
         say("  skipped clang-tidy: it is not installed")
         return Totals(skipped=1)
-    ok, totals = ctx.builds.get(CLANG_BUILD, CLANG_OPTIONS, {"CC": "clang"})
+    ok, totals = ctx.build(CLANG)
     if ok:
-        depth = [] if os.environ.get("FOZ_TIDY") == "deep" else [
-            f"-extra-arg={word}" for word in ("-Xclang", "-analyzer-config", "-Xclang", "mode=shallow")]
-        started = time.monotonic()
-        code, output = run(["run-clang-tidy", "-quiet", "-j", "2", *depth, "-p", CLANG_BUILD,
-                            f"^{re.escape(ROOT)}/(common|worker|api)/"])
-        noise = re.compile(r"^\d+ warnings? (generated|treated)|^clang-tidy|^Suppressed|^Use -header-filter|^$")
-        lines = [line for line in output.splitlines() if not noise.search(line)]
-        totals.add(single("clang-tidy", code == 0, "\n".join(lines), time.monotonic() - started))
+        code, findings, seconds = ctx.commands.result("tidy", lambda prefix: tidy(ctx, prefix))
+        totals.add(single("clang-tidy", code == 0, findings, seconds))
     return totals
 
 
 def suite_asan(ctx):
     """unit and end-to-end under the address and undefined-behaviour sanitizers"""
-    directory = "build-asan"
-    # Without optimization gcc takes half the time, and what is sanitized is not what takes long.
-    ok, totals = ctx.builds.get(directory, ["-Db_sanitize=address,undefined", "-Doptimization=0", "-Dsim=false"])
+    ok, totals = ctx.build(ASAN)
     if ok:
-        totals.add(meson_suite(directory, "unit", ASAN_ENV, "4"))
-        totals.add(sanitized_e2e(ctx, directory, ASAN_ENV, ASAN_E2E))
+        totals.add(meson_suite(ctx, ASAN, "unit", ASAN_ENV, "4"))
+        totals.add(sanitized_e2e(ctx, ASAN, ASAN_ENV, ASAN_E2E))
     return totals
 
 
 def suite_tsan(ctx):
     """clang -Werror; unit and a part of end-to-end under its thread sanitizer"""
-    ok, totals = ctx.builds.get(CLANG_BUILD, CLANG_OPTIONS, {"CC": "clang"})
+    ok, totals = ctx.build(CLANG)
     if ok:
-        totals.add(meson_suite(CLANG_BUILD, "unit", TSAN_ENV, "8"))
-        totals.add(sanitized_e2e(ctx, CLANG_BUILD, TSAN_ENV, TSAN_E2E))
+        totals.add(meson_suite(ctx, CLANG, "unit", TSAN_ENV, "8"))
+        totals.add(sanitized_e2e(ctx, CLANG, TSAN_ENV, TSAN_E2E))
     return totals
 
 
-def suite_fuzz(_ctx):
+def build_fuzzers(ctx, prefix):
+    return ctx.commands.run([*prefix, "tests/fuzz/run", FUZZ, "0"])
+
+
+def suite_fuzz(ctx):
     """every fuzzer for some seconds (FOZ_FUZZ_SECONDS, default 5)"""
     if not shutil.which("clang"):
         say("  skipped fuzzers: clang is not installed")
         return Totals(skipped=1)
+    ctx.commands.result(FUZZ, lambda prefix: build_fuzzers(ctx, prefix))  # what is wrong with it shows below
     started = time.monotonic()
-    code, output = run(["tests/fuzz/run", "build-fuzz", str(FUZZ_SECONDS)])
+    code, output = ctx.commands.run(["tests/fuzz/run", FUZZ, str(FUZZ_SECONDS)])
     done = set(re.findall(r"^(\w+): ok, [1-9]\d* inputs", output, re.MULTILINE))
     totals = Totals()
     for path in sorted(glob.glob(os.path.join(ROOT, "tests", "fuzz", "fuzz_*.c"))):
@@ -282,11 +256,12 @@ def main():
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     names = arguments.suites or (QUICK if arguments.quick else SUITES)
-    ctx = Context(arguments.pattern, names)
+    commands = Commands()
+    ctx = Context(arguments.pattern, names, commands)
     totals = Totals()
     begun = time.monotonic()
     needs_clusters = not {"db", "e2e", "asan", "tsan"}.isdisjoint(names)
-    with postgres.template() if needs_clusters else contextlib.nullcontext():
+    with contextlib.closing(commands), postgres.template() if needs_clusters else contextlib.nullcontext():
         for name in names:
             say(f"== {name}: {SUITES[name].__doc__}")
             started, used = time.monotonic(), processor_seconds()
