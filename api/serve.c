@@ -28,6 +28,7 @@
 #define ADMIN_QUEUE_LIMIT       16
 #define BODY_LIMIT_DEFAULT      (64UL * 1024)
 #define CONNECTIONS_MAX         2048
+#define CONNECTIONS_MIN         16
 #define DESCRIPTORS_RESERVED    64
 #define REQUEST_LIMIT_US        (15 * US_PER_S)
 #define ANSWER_LIMIT_US         (60 * US_PER_S)
@@ -62,8 +63,12 @@ static size_t connection_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &files);
     (void)getrlimit(RLIMIT_NOFILE, &files);
     rlim_t wanted = CONNECTIONS_MAX + DESCRIPTORS_RESERVED;
-    return files.rlim_cur >= wanted ? CONNECTIONS_MAX
-                                    : (size_t)files.rlim_cur - DESCRIPTORS_RESERVED;
+    if (files.rlim_cur >= wanted) {
+        return CONNECTIONS_MAX;
+    }
+    return files.rlim_cur > DESCRIPTORS_RESERVED + CONNECTIONS_MIN
+               ? (size_t)files.rlim_cur - DESCRIPTORS_RESERVED
+               : CONNECTIONS_MIN;
 }
 
 struct services {

@@ -276,12 +276,12 @@ static void write_finished(struct call *call, const struct trigger *trigger)
     int64_t version = 0;
     if (!execution_write(call, trigger->execution_id, extra, &call->response->body, &as_of,
                          &version)) {
-        /* A standby that is behind, asked for want of the writer: the order is what is sure. */
+        /* The database has gone meanwhile, or a standby that is behind was asked for want of the
+         * writer: the order is what is sure. */
+        call->problem = (struct problem){0};
         buf_reset(&call->response->body);
-        if (call->problem.status == 0) {
-            call->response->status = 202;
-            write_accepted(call, trigger);
-        }
+        call->response->status = 202;
+        write_accepted(call, trigger);
         return;
     }
     buf_add_char(&call->response->body, '\n');

@@ -77,8 +77,12 @@ bool problem_from_error(struct problem *problem, const struct error *err)
     }
     switch (err->code) {
     case ERROR_CONFIG:
-        /* Only the pool's own check of the schema says this; its words name the cure. */
-        return problem_set(problem, 503, "schema_mismatch", "%s", err->msg);
+        /* The pool's check of the schema; its words name the cure. What the server says of a
+         * connection names host, database and user. */
+        return err->sqlstate[0] == '\0'
+                   ? problem_set(problem, 503, "schema_mismatch", "%s", err->msg)
+                   : problem_set(problem, 503, "database_unavailable",
+                                 "the database refuses connections: the service's log says why");
     case ERROR_UNCERTAIN:
         return problem_set(problem, 503, "outcome_unknown",
                            "the connection to the database was lost while the request was being "

@@ -97,6 +97,9 @@ struct task_def {
     const char *defined_at; /* "servicenow.yaml:12" */
 };
 
+/* What a record is typed into; a landed table has no more columns of fields. */
+enum { TASK_MAX_COLUMNS = 512 };
+
 /* Do the records of `task` belong to those of `parent`? */
 static inline bool task_is_child_of(const struct task_def *task, const struct task_def *parent)
 {

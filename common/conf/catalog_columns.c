@@ -206,6 +206,19 @@ bool columns_add_field(struct option_reader *reader,
            columns_add_further(reader, columns, column, field, line);
 }
 
+void columns_check_count(struct option_reader *reader,
+                         const struct columns *columns,
+                         const char *where,
+                         int line)
+{
+    if (columns->n > TASK_MAX_COLUMNS) {
+        options_fault(reader, line,
+                      "%s has %zu columns, more than the %d that a table can have here; leave some "
+                      "fields out",
+                      where, columns->n, TASK_MAX_COLUMNS);
+    }
+}
+
 int columns_find_value(const struct task_def *task, int field)
 {
     for (size_t i = 0; i < task->n_columns; i++) {

@@ -31,6 +31,12 @@ bool columns_add_further(struct option_reader *reader,
                          const struct field *field,
                          int line);
 
+/* Faults a table of more than TASK_MAX_COLUMNS. `where`: "tasks.incident". */
+void columns_check_count(struct option_reader *reader,
+                         const struct columns *columns,
+                         const char *where,
+                         int line);
+
 /* The column that holds a field's value, -1 if there is none. */
 int columns_find_value(const struct task_def *task, int field);
 

@@ -78,6 +78,7 @@ const struct task_def *catalog_extend_task(struct option_reader *reader,
         }
     }
     task->n_columns = columns.n;
+    columns_check_count(reader, &columns, where, n_extras > 0 ? extras[n_extras - 1].line : 0);
     return reader->n_faults == n_before ? task : NULL;
 }
 

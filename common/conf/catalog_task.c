@@ -217,6 +217,10 @@ build_columns(struct option_reader *reader, const struct task_draft *draft, stru
         (void)columns_add_field(reader, &columns, &fields[i], i, draft->fields[i].line);
     }
     reader->file = draft->file;
+    CLEANUP(buf_release) struct buf where;
+    buf_init(&where, 256);
+    buf_addf(&where, "tasks.%s", draft->name);
+    columns_check_count(reader, &columns, where.ptr, draft->line);
     task->fields = fields;
     task->n_fields = draft->n_fields;
     task->columns = columns.items;

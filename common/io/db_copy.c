@@ -109,6 +109,7 @@ bool db_copy_out(struct db *db,
                  void *arg,
                  struct error *err)
 {
+    DB_BUSY(db);
     if (!start(db, sql, PGRES_COPY_OUT, err)) {
         return false;
     }

@@ -42,6 +42,7 @@ static void who_shows_an_older_version_is_waited_for(void **state)
     struct db *older CLEANUP(db_closep) = show(fixture, 14);
     struct db *same CLEANUP(db_closep) = show(fixture, 15);
     struct db *newer CLEANUP(db_closep) = show(fixture, 16);
+    assert_true(older != same && same != newer);
     assert_false(readers_wait(fixture->db, SHORT_US));
     struct error err = ERROR_INIT;
     assert_ok(readers_hide(older, &err), err);

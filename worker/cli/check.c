@@ -37,13 +37,7 @@ static void worsen(struct findings *findings, const struct finding *finding)
 {
     struct error as_error = {.code = finding->code, .http_status = finding->http_status};
     int code = finding->code == ERROR_CONFIG ? EXIT_BAD_CONFIG : policy_exit_of_error(&as_error);
-    static const int ORDER[] = {EXIT_DENIED, EXIT_UNREACHABLE, EXIT_BAD_CONFIG, EXIT_TASK_FAILED};
-    for (size_t i = 0; i < ARRAY_SIZE(ORDER); i++) {
-        if (findings->code == ORDER[i] || code == ORDER[i]) {
-            findings->code = ORDER[i];
-            return;
-        }
-    }
+    findings->code = policy_exit_worse(findings->code, code);
 }
 
 static void add_finding(void *arg, const struct finding *finding)

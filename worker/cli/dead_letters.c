@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/alloc.h"
 #include "worker/cli/commands.h"
 #include "worker/cli/foreground.h"
 #include "worker/cli/result_table.h"
@@ -107,9 +108,9 @@ static void add_derived(const struct config *config,
 /* One execution for each load with open letters, restricted to the tasks that have them and to
  * what is derived from those. */
 static int retry_load(struct foreground *foreground,
-                      const struct args *args,
                       const struct db_result *pairs,
-                      const char *load)
+                      const char *load,
+                      struct run_report *ret_report)
 {
     const char *sources[ARGS_LIST_MAX];
     const char *tasks[ARGS_LIST_MAX];
@@ -139,14 +140,29 @@ static int retry_load(struct foreground *foreground,
         return session_fail(&err);
     }
     order.mode = MODE_RETRY;
-    struct run_report report;
-    int code = foreground_run(foreground, &request, &order, &report);
-    if (args->json) {
-        load_output_json(&report, &load, 1);
-    } else if (report.tasks != NULL) {
-        load_output_table(&report, load);
+    return foreground_run(foreground, &request, &order, ret_report);
+}
+
+/* The loads of the pairs, each once; a pair that the configuration does not know any more is told.
+ * Returns the exit code so far. */
+static int list_loads(const struct config *config,
+                      const struct db_result *pairs,
+                      const char *loads[ARGS_LIST_MAX],
+                      size_t *ret_n)
+{
+    int code = EXIT_COMPLETE;
+    for (size_t i = 0; i < db_rows(pairs); i++) {
+        const char *load = load_of(config, db_text(pairs, i, 0), db_text(pairs, i, 1));
+        if (load != NULL) {
+            add_name(loads, ret_n, load);
+            continue;
+        }
+        (void)fprintf(stderr,
+                      "foz-worker: %s.%s is not in the configuration any more; its dead letters "
+                      "stay\n",
+                      db_text(pairs, i, 0), db_text(pairs, i, 1));
+        code = EXIT_PARTIAL;
     }
-    run_report_release(&report);
     return code;
 }
 
@@ -167,23 +183,23 @@ static int retry(struct foreground *foreground, const struct args *args)
         }
         return EXIT_COMPLETE;
     }
-    int code = EXIT_COMPLETE;
-    const char *done[ARGS_LIST_MAX];
-    size_t n_done = 0;
-    for (size_t i = 0; i < db_rows(pairs) && n_done < ARGS_LIST_MAX; i++) {
-        const char *load = load_of(foreground->config, db_text(pairs, i, 0), db_text(pairs, i, 1));
-        if (load == NULL) {
-            (void)fprintf(
-                stderr,
-                "foz-worker: %s.%s is not in the configuration any more; its dead letters "
-                "stay\n",
-                db_text(pairs, i, 0), db_text(pairs, i, 1));
-            code = policy_exit_worse(code, EXIT_PARTIAL);
-        } else if (!is_in(done, n_done, load)) {
-            done[n_done++] = load;
-            code = policy_exit_worse(code, retry_load(foreground, args, pairs, load));
+    const char *loads[ARGS_LIST_MAX];
+    size_t n_loads = 0;
+    int code = list_loads(foreground->config, pairs, loads, &n_loads);
+    struct run_report *reports = xcalloc(n_loads + 1, sizeof(*reports));
+    for (size_t i = 0; i < n_loads; i++) {
+        code = policy_exit_worse(code, retry_load(foreground, pairs, loads[i], &reports[i]));
+        if (!args->json && reports[i].tasks != NULL) {
+            load_output_table(&reports[i], loads[i]);
         }
     }
+    if (args->json) {
+        load_output_json(reports, loads, n_loads);
+    }
+    for (size_t i = 0; i < n_loads; i++) {
+        run_report_release(&reports[i]);
+    }
+    xfree(reports);
     return code;
 }
 

@@ -63,7 +63,7 @@ struct task_counters {
     int64_t peak_page_bytes;
     int64_t proven_records; /* sums of the walks' proofs */
     int64_t hidden;
-    uint64_t absent_columns[8];
+    uint64_t absent_columns[ROW_COLUMNS_MAX / 64]; /* bit per column */
 };
 
 struct task_run {

@@ -338,7 +338,7 @@ static bool do_walk(struct lane_state *state,
     /* Who reads everything may read it again. The staging is there: such plans make it. */
     bool rereads = partition->kind == WALK_ALL || partition->kind == WALK_WINDOW;
     struct known known CLEANUP(known_release);
-    known_init(&known, task->staging);
+    known_init(&known, rereads ? task->staging : NULL);
     enum page_result result = PAGE_READY;
     while (result == PAGE_READY) {
         if (stop_is_requested(state->board->stop)) {
@@ -467,9 +467,7 @@ static void do_step(struct lane_state *state, struct step step)
 static void *lane_main(void *arg)
 {
     struct lane *lane = arg;
-    char execution[24];
-    (void)snprintf(execution, sizeof(execution), "%" PRId64, lane->board->claim->id);
-    LOG_SCOPE(LOG_TEXT("execution_id", execution));
+    LOG_SCOPE(LOG_INT("execution_id", lane->board->claim->id));
     LOG_SCOPE(LOG_TEXT("trace_id", lane->board->claim->trace_id));
     struct lane_state state = {
         .lane = lane,

@@ -353,6 +353,13 @@ static const char *cause_of(const struct load_running *running, enum stop_reason
     return "";
 }
 
+/* Cut to fit; PostgreSQL takes no half characters. */
+static void set_message(struct run_report *report, struct str text)
+{
+    struct str fitting = str_shorten(text, sizeof(report->message) - 1);
+    (void)snprintf(report->message, sizeof(report->message), "%.*s", STR_ARG(fitting));
+}
+
 /* "snow.incident: ...; snow.groups: ..." over all tasks with something to say, behind the cause. */
 static void join_messages(struct run_report *report, const char *cause)
 {
@@ -366,9 +373,7 @@ static void join_messages(struct run_report *report, const char *cause)
                      task->error.msg);
         }
     }
-    if (text.len > 0) {
-        (void)snprintf(report->message, sizeof(report->message), "%s", text.ptr);
-    }
+    set_message(report, buf_str(&text));
 }
 
 /* The owner's connection may be gone: the log is worth a few more tries. A row that another worker
@@ -503,7 +508,7 @@ add_settle_failure(struct run_report *report, const struct error *err, enum stop
     struct buf text CLEANUP(buf_release) = {0};
     buf_init(&text, sizeof(report->message) * 2);
     buf_addf(&text, "%s%s%s", err->msg, report->message[0] != '\0' ? "; " : "", report->message);
-    (void)snprintf(report->message, sizeof(report->message), "%s", text.ptr);
+    set_message(report, buf_str(&text));
 }
 
 static bool prepare(struct load_running *running, struct error *err)

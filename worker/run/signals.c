@@ -14,6 +14,7 @@ struct signals {
     struct thread thread;
     int fd;
     atomic_bool reload;
+    atomic_bool ends;
 };
 
 static sigset_t awaited_signals(void)
@@ -23,7 +24,7 @@ static sigset_t awaited_signals(void)
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGINT);
     (void)sigaddset(&set, SIGHUP);
-    (void)sigaddset(&set, SIGUSR1); /* ours: ends the thread */
+    (void)sigaddset(&set, SIGUSR1); /* wakes the thread at the end; from others it means nothing */
     return set;
 }
 
@@ -32,7 +33,10 @@ static void *signals_main(void *arg)
     struct signals *signals = arg;
     sigset_t set = awaited_signals();
     int number = 0;
-    while (sigwait(&set, &number) == 0 && number != SIGUSR1) {
+    while (sigwait(&set, &number) == 0 && !atomic_load(&signals->ends)) {
+        if (number == SIGUSR1) {
+            continue;
+        }
         if (number == SIGHUP) {
             atomic_store(&signals->reload, true);
         } else {
@@ -58,6 +62,7 @@ struct signals *signals_start(struct stop *stop)
 void signals_stop(struct signals *signals)
 {
     if (signals != NULL) {
+        atomic_store(&signals->ends, true);
         (void)pthread_kill(signals->thread.id, SIGUSR1);
         thread_join(&signals->thread);
         (void)close(signals->fd);

@@ -81,7 +81,7 @@ static void absent_fields(const struct task_run *task, struct buf *out)
 {
     buf_add_char(out, '{');
     size_t n = 0;
-    for (size_t i = 0; i < task->task->n_columns && i < 512; i++) {
+    for (size_t i = 0; i < task->task->n_columns; i++) {
         if ((task->counters.absent_columns[i / 64] >> (i % 64) & 1) != 0 &&
             task->task->columns[i].part == 0) {
             buf_addf(out, "%s\"%s\"", n++ > 0 ? "," : "",

@@ -22,7 +22,7 @@
  * rejects holds record_key text, reason text, payload jsonb.
  */
 
-enum { ROW_COLUMNS_MAX = 512, ROW_HASH_BYTES = 16 };
+enum { ROW_COLUMNS_MAX = TASK_MAX_COLUMNS, ROW_HASH_BYTES = 16 };
 
 enum row_shape { ROW_FULL, ROW_KEYS };
 
@@ -38,7 +38,8 @@ struct row_batch {
     int64_t n_rejects;
     int64_t n_nul_removed;
     struct buf scratch;
-    uint64_t absent_columns[8]; /* union over the batch: bit per column, for reports */
+    uint64_t absent_columns[ROW_COLUMNS_MAX /
+                            64]; /* union over the batch: bit per column, for reports */
 };
 
 /* limit_bytes bounds rows + rejects. At most ROW_COLUMNS_MAX columns. */

@@ -133,6 +133,8 @@ static void problem_of_an_error_never_quotes_the_connection(void **state)
         {ERROR_TRANSIENT, "57014", 503, "query_timeout"},
         {ERROR_BUG, "42P01", 503, "schema_mismatch"},
         {ERROR_CONFIG, "25006", 503, "database_read_only"},
+        {ERROR_CONFIG, "3D000", 503, "database_unavailable"},
+        {ERROR_CONFIG, "55000", 503, "database_unavailable"},
         {ERROR_UNCERTAIN, "", 503, "outcome_unknown"},
         {ERROR_DENIED, "28000", 503, "database_denied"},
         {ERROR_BUG, "XX000", 500, "internal_error"},
