@@ -293,6 +293,14 @@ class Daemon(FozTest):
         self.assertIn("migrate", program.err())
         self.assertEqual("success", self.finished(self.post()["execution_id"])["status"])
 
+    def test_a_signal_that_means_nothing_leaves_it_listening_to_others(self):
+        program = self.start_daemon()
+        self.finished(self.post()["execution_id"])
+        program.signal(signal.SIGUSR1)
+        self.finished(self.post("/load-incidents/?mode=full")["execution_id"])
+        program.signal(signal.SIGTERM)
+        self.assertEqual(TERMINATED, program.wait(30))
+
     def test_command_and_daemon_take_turns(self):
         self.slow_down(100)
         self.start_daemon()

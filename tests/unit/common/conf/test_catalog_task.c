@@ -214,6 +214,45 @@ static void the_second_of_two_equal_azure_names_keeps_its_namespace(void **state
     assert_string_equal(task->columns[3].name, "custom_priority");
 }
 
+/* "tasks:" with one task of this many text fields, `displayed` of them with a second column. */
+static void write_wide_task(struct buf *yaml, int n_fields, int displayed)
+{
+    buf_add_c(yaml, "source_type: servicenow\nloads: {wide: {}}\ntasks:\n"
+                    "  wide:\n    load: wide\n    key: [f0]\n    fields:\n");
+    for (int i = 0; i < n_fields; i++) {
+        buf_addf(yaml, "      f%d: %s\n", i,
+                 i > 0 && i <= displayed ? "{type: text, display: true}" : "text");
+    }
+}
+
+static bool load_wide(int n_fields, int displayed, struct buf *faults)
+{
+    CLEANUP(conf_files_release) struct conf_files files;
+    CLEANUP(catalog_release) struct catalog catalog;
+    CLEANUP(buf_release) struct buf yaml;
+    struct error err = ERROR_INIT;
+    conf_files_init(&files);
+    buf_init(&yaml, 100000);
+    buf_reset(faults);
+    write_wide_task(&yaml, n_fields, displayed);
+    const char *const paths[] = {conf_files_write(&files, "wide.yaml", yaml.ptr)};
+    return catalog_load(&catalog, paths, 1, faults, &err);
+}
+
+static void a_table_has_no_more_columns_than_a_record_is_typed_into(void **state)
+{
+    (void)state;
+    CLEANUP(buf_release) struct buf faults;
+    buf_init(&faults, 100000);
+    if (!load_wide(TASK_MAX_COLUMNS - 10, 10, &faults)) {
+        fail_msg("%s", faults.ptr);
+    }
+    assert_false(load_wide(TASK_MAX_COLUMNS - 10, 11, &faults));
+    assert_non_null(
+        strstr(faults.ptr, "wide.yaml:4: tasks.wide has 513 columns, more than the 512"));
+    assert_false(load_wide(TASK_MAX_COLUMNS + 1, 0, &faults));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,6 +264,7 @@ int main(void)
         cmocka_unit_test(columns_of_an_identity_keep_their_namespace_together),
         cmocka_unit_test(a_clash_keeps_the_namespace),
         cmocka_unit_test(the_second_of_two_equal_azure_names_keeps_its_namespace),
+        cmocka_unit_test(a_table_has_no_more_columns_than_a_record_is_typed_into),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
