@@ -7,6 +7,8 @@ import time
 import unittest
 
 import foz
+import postgres
+import query
 from api_case import ALL_SCOPES, ApiCase
 
 
@@ -30,6 +32,31 @@ class Keys(ApiCase):
         self.assert_problem(self.get("/v1/executions", key=reader), 403, "scope_missing", "dash.observability")
         self.assertEqual(self.get("/v1/executions", key=observer).status, 200)
         self.assertEqual(self.queued(), 0)
+
+    def test_a_key_remembered_through_an_outage_is_good_for_answers_only(self):
+        key = self.create_key("remembered", ALL_SCOPES)
+        row = query.one(self.url, "SELECT row_to_json(k) FROM ops.api_key k WHERE name = 'remembered'")
+        with postgres.Cluster() as other:
+            reads = other.createdb("foz")
+            self.migrate(reads)
+            postgres.psql(reads, f"INSERT INTO ops.api_key OVERRIDING SYSTEM VALUE SELECT * FROM json_populate_record(NULL::ops.api_key, $${row}$$)")
+            self.stop_service()
+            self.write_config(read_url=reads)
+            self.start_service()
+            try:
+                self.assertEqual(self.get("/v1/tickets", key=key).status, 200)
+                self.assertEqual(self.post("/load-incidents/", key=key).status, 200)
+                other.crash()
+                self.sql("UPDATE ops.api_key SET revoked_at = now() WHERE name = 'remembered'; TRUNCATE ops.execution_log CASCADE")
+                time.sleep(5.5)  # longer than a key is trusted without asking
+                self.assertFalse(self.get("/v1/tickets", key=key).json()["meta"]["fresh"])
+                self.assert_problem(self.post("/load-incidents/", key=key), 503, "database_unavailable")
+                self.assert_problem(self.post("/v1/executions/1/cancel", key=key), 503, "database_unavailable")
+                self.assertEqual(self.queued(), 0)
+            finally:
+                self.stop_service()
+                self.write_config()
+                self.start_service()
 
     def test_a_key_that_could_not_be_shown_does_not_exist(self):
         with open("/dev/full", "w", encoding="ascii") as full:
