@@ -1,9 +1,11 @@
 """What the commands say and return, above all when something is wrong."""
 
+import http.server
 import json
 import os
 import re
 import subprocess
+import threading
 import unittest
 
 import control
@@ -383,6 +385,54 @@ class Status(FozTest):
         text = self.worker("dead-letters", "list", expect=COMPLETE).out
         for word in (identity, "opened_at", "soon", "incident", "snow"):
             self.assertIn(word, text)
+
+    def test_letters_of_several_loads_are_retried_and_told_together(self):
+        letters = [(table, self.sim.rows(table)[0]["sys_id"], field) for table, field in (("incident", "opened_at"), ("sys_user", "sys_created_on"))]
+        for table, identity, field in letters:
+            self.sim.change(control.update(table, identity, **{field: "soon"}))
+        for load in ("incidents", "configurations"):
+            self.load(load, expect=PARTIAL)
+        for table, identity, field in letters:
+            self.sim.change(control.update(table, identity, **{field: "2026-01-01 00:00:00"}))
+        executions = self.worker("dead-letters", "retry", "--json", expect=COMPLETE).json()["executions"]
+        self.assertEqual({("incidents", "incident"), ("configurations", "sys_user")},
+                         {(one["load"], task["task"]) for one in executions for task in one["tasks"]})
+        self.assertEqual("0", self.database.one("SELECT count(*) FROM ops.dead_letter WHERE resolved_at IS NULL"))
+
+
+class Unfriendly(http.server.BaseHTTPRequestHandler):
+    """Refuses everything, at length and not in ASCII."""
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        body = json.dumps({"error": {"message": "\U0001f600" * 45, "detail": ""}, "status": "failure"}, ensure_ascii=False).encode()
+        self.send_response(400)
+        self.send_header("Content-Type", "application/json;charset=UTF-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+class Messages(FozTest):
+    def test_the_messages_of_all_failed_tasks_are_joined_however_long(self):
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Unfriendly)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        names = [f"snow_{'x' * i}" for i in range(5)]
+        source = self.source_config
+        self.config["sources"] = {name: {**source, "url": f"http://127.0.0.1:{server.server_port}/servicenow"} for name in names}
+        self.write_config()
+        self.load("configurations", expect=FAILED)
+        execution = self.database.last_execution()
+        self.assertEqual("error", execution["status"])
+        tasks = self.database.rows(f"SELECT source, task, error_message FROM ops.execution_task WHERE execution_id = {execution['id']}")
+        self.assertEqual(5 * len(names), len(tasks))
+        for source, task, message in tasks:
+            self.assertIn(f"{source}.{task}: {message}", execution["error_message"])
 
 
 if __name__ == "__main__":

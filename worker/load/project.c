@@ -36,6 +36,18 @@ bool project_refresh(struct db *db,
            error_wrap(err, "cannot bring core up to %s of %s", task, source->name);
 }
 
+bool project_owes(struct db *db, const char *source, bool *ret_owes, struct error *err)
+{
+    struct db_result *owes CLEANUP(db_result_freep) = db_query(
+        db, "SELECT EXISTS (SELECT FROM core.owed WHERE source = $1)", DB_PARAMS(source), err);
+    if (owes == NULL) {
+        return error_wrap(err, "whether core is up to what was loaded from %s is not known",
+                          source);
+    }
+    *ret_owes = db_bool(owes, 0, 0);
+    return true;
+}
+
 bool project_settle(struct db *db,
                     const struct source_config *source,
                     int64_t execution_id,

@@ -27,6 +27,9 @@ bool project_refresh(struct db *db,
                      const char *trace_id,
                      struct error *err);
 
+/* Did publishes of the source leave something to project_settle? */
+bool project_owes(struct db *db, const char *source, bool *ret_owes, struct error *err);
+
 /* At the end of an execution, in a transaction of its own: what publishes of the source left
  * because they changed very many rows. *ret_settled false: they left nothing. */
 bool project_settle(struct db *db,

@@ -8,7 +8,6 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/io/db_watch.h"
-#include "worker/load/form.h"
 #include "worker/load/known.h"
 #include "worker/run/confirm.h"
 #include "worker/run/policy.h"
@@ -85,27 +84,6 @@ static void count_requests(struct lane_state *state,
     delta->bytes_received = now.bytes_received - before->bytes_received;
     delta->fetch_us = now.fetch_us - before->fetch_us;
     board_count(state->board, task, delta);
-}
-
-static bool read_watermark(struct lane_state *state, struct task_run *task, struct error *err)
-{
-    task->watermark_high_us = INT64_MIN;
-    struct db_result *row CLEANUP(db_result_freep) =
-        db_query(state->db,
-                 "SELECT cursor, (extract(epoch FROM high) * 1000000)::bigint, profile"
-                 "  FROM ops.watermark WHERE source = $1 AND task = $2",
-                 DB_PARAMS(task->source->name, task->task->name), err);
-    if (row == NULL) {
-        return false;
-    }
-    if (db_rows(row) == 1) {
-        task->watermark_cursor = xstrdup(db_text(row, 0, 0));
-        task->watermark_profile = db_is_null(row, 0, 2) ? NULL : xstrdup(db_text(row, 0, 2));
-        if (!db_is_null(row, 0, 1)) {
-            task->watermark_high_us = db_int64(row, 0, 1);
-        }
-    }
-    return true;
 }
 
 static enum walk_kind wanted_walk(const struct board *board, const struct task_run *task)
@@ -246,16 +224,15 @@ static bool read_debts(struct lane_state *state, struct task_run *task, struct e
 static bool do_plan(struct lane_state *state, struct task_run *task, struct error *err)
 {
     bool is_retry = state->board->claim->mode == MODE_RETRY;
-    if (!ready_db(state, err) || !read_watermark(state, task, err) ||
-        !read_debts(state, task, err) || !task_record_started(state->db, state->board, task, err) ||
+    if (!ready_db(state, err) || !read_debts(state, task, err) ||
+        !task_record_started(state->db, state->board, task, err) ||
         !(is_retry ? plan_retry(state, task, err) : plan_walk(state, task, err))) {
         return false;
     }
     if (publish_has_derived(state->board, task) && !derive(state, task, err)) {
         return false;
     }
-    return form_read(state->db, task->task, &task->form, err) &&
-           (!needs_staging(task) || ready_staging(state, task, err));
+    return !needs_staging(task) || ready_staging(state, task, err);
 }
 
 /* A page into staging. *ret_rows counts its rows, those that were landed already too. */

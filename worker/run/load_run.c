@@ -14,6 +14,7 @@
 #include "worker/run/lane.h"
 #include "worker/run/policy.h"
 #include "worker/run/publish.h"
+#include "worker/run/standing.h"
 #include "worker/run/task_record.h"
 
 #define PLAN_BYTES_MAX     ((size_t)256 * 1024 * 1024)
@@ -441,8 +442,7 @@ static void release_tasks(struct load_running *running)
         arena_release(&task->plan.arena);
         arena_release(&task->confirm_arena);
         mutex_release(&task->staging_mutex);
-        xfree(task->watermark_cursor);
-        xfree(task->watermark_profile);
+        standing_release(task);
     }
     xfree(running->tasks);
 }
@@ -467,7 +467,15 @@ static bool settle_core(struct load_running *running, struct error *err)
                                    .application_name = "foz-worker core"};
     struct db *db CLEANUP(db_closep) = NULL;
     for (size_t s = 0; s < running->config->n_sources; s++) {
+        const char *source = running->config->sources[s].name;
+        bool owes = false;
         if (!has_published(running, s) || stop_is_requested(running->stop)) {
+            continue;
+        }
+        if (!project_owes(running->owner, source, &owes, err)) {
+            return false;
+        }
+        if (!owes) {
             continue;
         }
         if (db == NULL && (db = db_open(&settings, err)) != NULL) {
@@ -481,7 +489,7 @@ static bool settle_core(struct load_running *running, struct error *err)
         }
         if (settled) {
             log_info("tickets, people and events brought up to the load",
-                     LOG_TEXT("source", running->config->sources[s].name),
+                     LOG_TEXT("source", source),
                      LOG_INT("duration_ms", (clock_monotonic_us() - started_us) / US_PER_MS));
         }
     }
@@ -521,7 +529,8 @@ static bool prepare(struct load_running *running, struct error *err)
     return gathered &&
            db_execute(running->owner, "LISTEN " EXECUTION_CANCEL_CHANNEL, DB_NO_PARAMS, NULL,
                       err) &&
-           task_record_open(running->owner, &running->board, err);
+           task_record_open(running->owner, &running->board, err) &&
+           standing_read(running->owner, &running->board, err);
 }
 
 void load_run(const struct config *config,
