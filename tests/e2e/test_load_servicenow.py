@@ -506,6 +506,36 @@ class Catalog(FozTest):
         self.assertEqual("from-elsewhere", self.database.one(f"SELECT correlation_id FROM servicenow.incident WHERE sys_id = '{identity}'"))
         self.assert_copies("incident")
 
+    def test_a_field_more_is_filled_by_the_next_reconcile_and_by_the_next_increment(self):
+        """The census compares versions, which say nothing of a field that was never read."""
+        for mode in ("reconcile", "incremental"):
+            with self.subTest(mode):
+                field = "correlation_id" if mode == "reconcile" else "correlation_display"
+                self.load("incidents", "--task", "incident")
+                identity = self.sim.rows("incident")[0]["sys_id"]
+                self.sim.change(control.update("incident", identity, **{field: "from-elsewhere"}))
+                self.load("incidents", "--task", "incident")
+                self.add_catalog(f"source_type: servicenow\ntasks:\n  incident:\n    fields:\n      {field}: text\n")
+                self.worker("migrate", expect=COMPLETE)
+                self.load("incidents", "--task", "incident", "--mode", mode)
+                self.assertEqual(self.database.one("SELECT count(*) FROM servicenow.incident"),
+                                 str(self.database.last_execution()["records_read"]))
+                self.assertEqual("from-elsewhere",
+                                 self.database.one(f"SELECT {field} FROM servicenow.incident WHERE sys_id = '{identity}'"))
+                self.assert_copies("incident")
+                self.assert_ledger()
+
+    def test_a_task_without_a_version_is_read_whole_by_reconcile(self):
+        self.add_catalog("source_type: servicenow\ntasks:\n  company_names:\n    load: configurations\n    table: core_company\n"
+                         "    key: [sys_id]\n    fields: {sys_id: text, name: text}\n")
+        self.worker("migrate", expect=COMPLETE)
+        self.load("configurations", "--task", "company_names")
+        first, second = [row["sys_id"] for row in self.sim.rows("core_company")][:2]
+        self.sim.change(control.update("core_company", first, name="renamed"), control.delete("core_company", second))
+        self.load("configurations", "--task", "company_names", "--mode", "reconcile")
+        self.assertEqual([], differences(self.database, "company_names", self.sim.rows("core_company")))
+        self.assertEqual("renamed", self.database.one(f"SELECT name FROM servicenow.company_names WHERE sys_id = '{first}'"))
+
     def test_a_field_marked_display_gets_a_second_column(self):
         self.add_catalog("source_type: servicenow\ntasks:\n  incident:\n    fields:\n"
                          "      assignment_group: {type: text, ref: sys_user_group, display: true}\n")

@@ -58,8 +58,10 @@ struct walk_request {
 };
 
 struct plan {
-    struct arena arena;  /* owns everything below */
-    enum walk_kind kind; /* CHANGES may have become ALL: no cursor, or one that no longer fits */
+    struct arena arena; /* owns everything below */
+    /* CHANGES and KEYS may have become ALL: no cursor, or one that no longer fits. CHANGES may have
+     * become KEYS where that reads everything too. */
+    enum walk_kind kind;
     const char *why_all; /* then: the reason, for the log */
     const struct partition *partitions;
     size_t n_partitions;

@@ -88,9 +88,9 @@ static int64_t floor_to_second(int64_t us)
     return us - (us % US_PER_S + US_PER_S) % US_PER_S;
 }
 
-static int64_t range_count(const struct walk_request *request, int64_t total)
+static int64_t range_count(const struct walk_request *request, enum walk_kind kind, int64_t total)
 {
-    int64_t page = request->kind == WALK_KEYS ? 10000 : request->task->page_size;
+    int64_t page = kind == WALK_KEYS ? 10000 : request->task->page_size;
     page = page > 0 ? page : 1000;
     int64_t ranges = 16;
     while (ranges > 1 &&
@@ -105,7 +105,7 @@ static int64_t range_count(const struct walk_request *request, int64_t total)
 static bool
 cut_ranges(const struct walk_request *request, int64_t total, struct plan *plan, struct error *err)
 {
-    int64_t n = range_count(request, total);
+    int64_t n = range_count(request, plan->kind, total);
     struct partition *partitions = arena_zalloc(&plan->arena, (size_t)n * sizeof(*partitions));
     for (int64_t i = 0; i < n && partitions != NULL; i++) {
         char low[2] = {"0123456789abcdef"[i * 16 / n], '\0'};
@@ -121,6 +121,54 @@ cut_ranges(const struct walk_request *request, int64_t total, struct plan *plan,
     plan->n_partitions = (size_t)n;
     return partitions != NULL ||
            error_set(err, ERROR_LIMIT, "plan of %s: too large", request->task->name);
+}
+
+/* A census of keys compares versions, and the watermark after it vouches for all fields of all
+ * rows: with another field, or none to compare, equal keys say nothing. *ret_high_us: where CHANGES
+ * begin.
+ */
+static void choose_kind(const struct source_config *source,
+                        const struct walk_request *request,
+                        const struct servicenow_probe *probe,
+                        int64_t now_us,
+                        struct plan *plan,
+                        int64_t *ret_high_us)
+{
+    const char *why = NULL;
+    plan->kind = request->kind;
+    if (request->kind != WALK_CHANGES && request->kind != WALK_KEYS) {
+        return;
+    }
+    if (request->task->version_column < 0) {
+        why = "the task has no version field";
+    } else if (read_cursor(source, request, now_us, ret_high_us, &why)) {
+        /* Emptied, or denied without a word: no change in it would mean nothing. */
+        bool is_bare = request->kind == WALK_CHANGES && probe->records == 0 && probe->total <= 0;
+        why = is_bare ? "the source shows no record at all" : NULL;
+    }
+    if (why != NULL) {
+        plan->kind = WALK_ALL;
+        plan->why_all = why;
+    }
+}
+
+static bool cut_changes(const struct source_config *source,
+                        const struct task_def *task,
+                        int64_t high_us,
+                        struct plan *plan,
+                        struct error *err)
+{
+    struct partition *partition = arena_zalloc(&plan->arena, sizeof(*partition));
+    if (partition == NULL) {
+        return error_set(err, ERROR_LIMIT, "plan of %s: too large", task->name);
+    }
+    plan->high_us = plan->high_us > high_us ? plan->high_us : high_us;
+    partition->kind = WALK_CHANGES;
+    partition->from_us = floor_to_second(high_us - source->overlap_us);
+    partition->to_us = plan->high_us;
+    plan->partitions = partition;
+    plan->n_partitions = 1;
+    return true;
 }
 
 static bool plan_task(void *session,
@@ -140,33 +188,11 @@ static bool plan_task(void *session,
         return error_wrap(err, "task %s", task->name);
     }
     int64_t now_us = probe.date_us != 0 ? probe.date_us : clock_wall_us();
+    int64_t high_us = 0;
     plan->high_us = floor_to_second(now_us - source->visibility_lag_us);
-    plan->kind = request->kind;
-    if (request->kind == WALK_CHANGES) {
-        int64_t high_us = 0;
-        if (task->version_column < 0) {
-            plan->kind = WALK_ALL;
-            plan->why_all = "the task has no version field";
-        } else if (!read_cursor(source, request, now_us, &high_us, &plan->why_all)) {
-            plan->kind = WALK_ALL;
-        } else if (probe.records == 0 && probe.total <= 0) {
-            /* Emptied, or denied without a word: no change in it would mean nothing. */
-            plan->kind = WALK_ALL;
-            plan->why_all = "the source shows no record at all";
-        } else {
-            struct partition *partition = arena_zalloc(&plan->arena, sizeof(*partition));
-            if (partition == NULL) {
-                return error_set(err, ERROR_LIMIT, "plan of %s: too large", task->name);
-            }
-            plan->high_us = plan->high_us > high_us ? plan->high_us : high_us;
-            partition->kind = WALK_CHANGES;
-            partition->from_us = floor_to_second(high_us - source->overlap_us);
-            partition->to_us = plan->high_us;
-            plan->partitions = partition;
-            plan->n_partitions = 1;
-        }
-    }
-    if (plan->n_partitions == 0 && !cut_ranges(request, probe.total, plan, err)) {
+    choose_kind(source, request, &probe, now_us, plan, &high_us);
+    if (!(plan->kind == WALK_CHANGES ? cut_changes(source, task, high_us, plan, err)
+                                     : cut_ranges(request, probe.total, plan, err))) {
         return false;
     }
     if (plan->kind == WALK_WINDOW) {

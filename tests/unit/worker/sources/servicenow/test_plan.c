@@ -178,10 +178,29 @@ static void a_census_moves_the_watermark(void **state)
     (void)state;
     struct planning planning;
     set_up(&planning, 50);
+    run_once(&planning);
     planning.request.kind = WALK_KEYS;
     must_plan(&planning);
     assert_int_equal(WALK_KEYS, planning.plan.kind);
     assert_int_equal((NOW_S - 5) * US_PER_S, planning.plan.high_us);
+    assert_non_null(planning.plan.cursor);
+    tear_down(&planning);
+}
+
+/* Equal versions vouch only for the fields that were read before. */
+static void a_census_that_would_prove_nothing_becomes_a_full_read(void **state)
+{
+    (void)state;
+    struct planning planning;
+    set_up(&planning, 50);
+    run_once(&planning);
+    planning.request.kind = WALK_KEYS;
+    int version_column = planning.world.task.version_column;
+    planning.world.task.version_column = -1;
+    assert_reads_all(&planning, "no version field");
+    planning.world.task.version_column = version_column;
+    planning.world.task.n_columns--;
+    assert_reads_all(&planning, "fields changed");
     assert_non_null(planning.plan.cursor);
     tear_down(&planning);
 }
@@ -234,6 +253,7 @@ int main(void)
         cmocka_unit_test(ranges_are_disjoint_and_open_at_both_ends),
         cmocka_unit_test(a_window_leaves_the_watermark),
         cmocka_unit_test(a_census_moves_the_watermark),
+        cmocka_unit_test(a_census_that_would_prove_nothing_becomes_a_full_read),
         cmocka_unit_test(a_filter_on_an_unknown_field_is_refused_before_reading),
         cmocka_unit_test(a_refused_probe_says_which_table),
     };
