@@ -5,7 +5,7 @@ import os
 import unittest
 
 import control
-from azure import (PROJECTS, SYSTEM, TASKS, WORK_ITEMS, AzureTest, burst, create, delete, fault, instant, op, restore, update)
+from azure import (PROJECTS, SYSTEM, TASKS, WORK_ITEMS, AzureTest, burst, compare, create, delete, fault, instant, op, restore, update)
 from foz import COMPLETE, FAILED, HELD, PARTIAL
 
 TITLE = "System.Title"
@@ -86,6 +86,24 @@ class Full(AzureTest):
         self.assert_copies(*WORK_ITEMS)
         other.do(control.clear_faults())
         self.assert_copies(*WORK_ITEMS, source="second", sim=other)
+
+    def test_a_first_run_of_work_items_alone_is_full(self):
+        """There is no revision to make them from, nor anything that says so."""
+        truth = self.truth("work_item")
+        deleted = {key for key, row in truth.items() if row["is_deleted"]}
+        self.assertTrue(deleted)
+        for arguments in ([], ["--from", "2026-01-01", "--to", "2026-02-01"], ["--mode", "reconcile"]):
+            with self.subTest(arguments):
+                self.load("work-items", "--task", "work_item", *arguments)
+                landed = self.landed("work_item")
+                self.assertEqual(truth.keys(), landed.keys())
+                # Of what lies in it, this recycle bin says only that it is there.
+                self.assertEqual(deleted, {key for key, row in landed.items() if row["is_deleted"]})
+                names = [name for name in self.columns("work_item") if name != "source" and not name.startswith("etl_")]
+                live = truth.keys() - deleted
+                self.assertEqual([], compare("work_item", {key: landed[key] for key in live}, {key: truth[key] for key in live}, names))
+                self.assert_ledger()
+                self.database.run("TRUNCATE azure_devops.work_item; DELETE FROM ops.watermark")
 
     def test_one_task_alone(self):
         self.load("work-items", "--task", "work_item_link")

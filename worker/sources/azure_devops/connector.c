@@ -108,7 +108,8 @@ static bool plan_feed(const struct source_config *source,
 /* ---- what is not a feed ---- */
 
 /* Increments of work items are made from their revisions; a census finds what is gone, and the bins
- * what is deleted if the feed does not tell. */
+ * what is deleted if the feed does not tell. A first run takes the census too: nobody says that the
+ * revisions have landed. */
 static bool
 plan_work_items(const struct walk_request *request, struct plan *plan, struct error *err)
 {
@@ -117,10 +118,12 @@ plan_work_items(const struct walk_request *request, struct plan *plan, struct er
         {.kind = WALK_ALL, .from_us = INT64_MIN, .to_us = INT64_MAX},
     };
     plan->high_us = INT64_MIN;
-    if (request->kind == WALK_CHANGES || request->kind == WALK_WINDOW) {
+    bool is_full = request->kind == WALK_ALL || request->kind == WALK_KEYS;
+    if (!is_full && request->cursor != NULL) {
         plan->kind = WALK_CHANGES;
         return true;
     }
+    plan->why_all = is_full ? NULL : "first run";
     plan->kind = WALK_KEYS;
     plan->confirm_missing = true;
     return add_partitions(plan, partitions, ARRAY_SIZE(partitions), err);

@@ -35,6 +35,7 @@ static void increments_of_work_items_are_made_from_revisions(void **state)
         struct organisation org;
         organisation_init(&org, "work_item");
         org.request.kind = KINDS[i];
+        org.request.cursor = "{}";
         assert_true(organisation_plan(&org));
         assert_int_equal(org.plan.kind, WALK_CHANGES);
         assert_int_equal(org.plan.n_partitions, 0);
@@ -43,9 +44,9 @@ static void increments_of_work_items_are_made_from_revisions(void **state)
     }
 }
 
-static void full_and_reconcile_take_a_census_that_is_confirmed(void **state)
+static void first_runs_full_and_reconcile_take_a_census_that_is_confirmed(void **state)
 {
-    static const enum walk_kind KINDS[] = {WALK_ALL, WALK_KEYS};
+    static const enum walk_kind KINDS[] = {WALK_ALL, WALK_KEYS, WALK_CHANGES, WALK_WINDOW};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(KINDS); i++) {
@@ -291,7 +292,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(increments_of_work_items_are_made_from_revisions),
-        cmocka_unit_test(full_and_reconcile_take_a_census_that_is_confirmed),
+        cmocka_unit_test(first_runs_full_and_reconcile_take_a_census_that_is_confirmed),
         cmocka_unit_test(census_lists_live_and_binned_ids_at_every_page_size),
         cmocka_unit_test(bins_say_of_their_items_that_they_are_deleted_if_the_feed_does_not),
         cmocka_unit_test(census_asks_for_less_when_the_query_runs_out_of_time),
