@@ -157,8 +157,16 @@ void check_retry(struct option_reader *reader,
                  const char *where,
                  void *object)
 {
-    const struct retry_config *retry = object;
-    if (retry->base_delay_us > retry->max_delay_us) {
+    struct retry_config *retry = object;
+    if (retry->base_delay_us <= retry->max_delay_us) {
+        return;
+    }
+    /* Who wrote one of the two did not ask for the other's default. */
+    if (yaml_find(node, "base_delay") == NULL) {
+        retry->base_delay_us = retry->max_delay_us;
+    } else if (yaml_find(node, "max_delay") == NULL) {
+        retry->max_delay_us = retry->base_delay_us;
+    } else {
         options_fault(reader, node->line, "%s.base_delay is longer than max_delay; swap them",
                       where);
     }
@@ -240,8 +248,11 @@ static void check_listen(struct option_reader *reader,
     }
     bool is_any_port = str_ends_with(str_from(api->listen), STR_LITERAL(":0"));
     if (strcmp(api->listen, api->admin_listen) == 0 && !is_any_port) {
-        options_fault(reader, line_of(root, "api", "admin_listen"),
-                      "api.admin_listen is the same address as api.listen; choose another port");
+        /* No default gives way here: which port is the private one must not change unnoticed. */
+        bool is_default = yaml_find(yaml_find(root, "api"), "admin_listen") == NULL;
+        options_fault(reader, line_of(root, "api", is_default ? "listen" : "admin_listen"),
+                      "api.admin_listen is the same address as api.listen%s; choose another port",
+                      is_default ? " (by default: it is not written)" : "");
     }
 }
 

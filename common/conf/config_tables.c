@@ -102,14 +102,17 @@ static const struct option retry_options[] = {
      .fallback = "500ms",
      .min = MS,
      .max = HR,
-     .help = "upper bound of the first random pause; doubles with each try"},
+     .help = "upper bound of the first random pause; doubles with each try. Unless written, never "
+             "longer "
+             "than `max_delay`"},
     {.name = "max_delay",
      .type = OPTION_DURATION,
      .offset = offsetof(struct retry_config, max_delay_us),
      .fallback = "60s",
      .min = MS,
      .max = DAY,
-     .help = "upper bound of any pause of our own choice"},
+     .help = "upper bound of any pause of our own choice. Unless written, never shorter than "
+             "`base_delay`"},
     {.name = "max_wait",
      .type = OPTION_DURATION,
      .offset = offsetof(struct retry_config, max_wait_us),

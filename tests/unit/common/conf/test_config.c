@@ -76,6 +76,36 @@ static void a_source_has_the_documented_defaults(void **state)
     assert_int_equal(source->auth.method, AUTH_USER_TOKEN);
 }
 
+static void a_default_gives_way_to_the_delay_that_is_written(void **state)
+{
+    (void)state;
+
+    static const struct {
+        const char *retry;
+        int64_t base_us;
+        int64_t max_us;
+    } cases[] = {
+        {"max_delay: 100ms", SEC / 10, SEC / 10},
+        {"base_delay: 2m", 120 * SEC, 120 * SEC},
+        {"max_delay: 5s", SEC / 2, 5 * SEC},
+        {"base_delay: 5s", 5 * SEC, 60 * SEC},
+        {"base_delay: 2m, max_delay: 3m", 120 * SEC, 180 * SEC},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        CLEANUP(conf_files_release) struct conf_files files;
+        CLEANUP(config_release) struct config config;
+        char text[256];
+        (void)snprintf(text, sizeof(text),
+                       "sources: {desk: {type: glpi, url: 'https://g', retry: {%s},"
+                       " auth: {method: user_token, user_token: env:T}}}",
+                       cases[i].retry);
+        load_text(&config, &files, text);
+        assert_int_equal(config.sources[0].retry.base_delay_us, cases[i].base_us);
+        assert_int_equal(config.sources[0].retry.max_delay_us, cases[i].max_us);
+    }
+}
+
 static void each_type_of_source_has_its_options_and_methods(void **state)
 {
     (void)state;
@@ -415,6 +445,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_file_gives_the_defaults),
         cmocka_unit_test(a_source_has_the_documented_defaults),
+        cmocka_unit_test(a_default_gives_way_to_the_delay_that_is_written),
         cmocka_unit_test(each_type_of_source_has_its_options_and_methods),
         cmocka_unit_test(json_is_a_good_configuration),
         cmocka_unit_test(relative_paths_start_at_the_files_folder),
