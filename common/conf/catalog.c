@@ -532,7 +532,7 @@ bool catalog_load(struct catalog *catalog,
     struct option_reader reader = {.arena = &loaded.arena, .faults = &own};
     read_shipped(&reader, &drafts);
     for (size_t i = 0; i < n_paths; i++) {
-        catalog_files_add(&reader, &files, paths[i]);
+        catalog_files_add(&reader, &files, paths[i], 0);
     }
     for (size_t i = 0; i < files.n; i++) {
         read_file(&reader, &drafts, files.paths[i]);

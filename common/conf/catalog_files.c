@@ -9,10 +9,11 @@
 #include "common/base/alloc.h"
 #include "common/base/str.h"
 
-static void add_file(struct option_reader *reader, struct catalog_files *files, const char *path)
+static void
+add_file(struct option_reader *reader, struct catalog_files *files, const char *path, int line)
 {
     if (files->n == CATALOG_MAX_FILES) {
-        options_fault(reader, 0, "%s: more than 64 catalog files; join some", path);
+        options_fault(reader, line, "%s: more than 64 catalog files; join some", path);
         return;
     }
     files->paths[files->n++] = options_copy(reader, path, strlen(path));
@@ -30,27 +31,30 @@ static void dir_close(DIR **dir)
     }
 }
 
-static void fault_path(struct option_reader *reader, const char *path, int error_number)
+static void fault_path(struct option_reader *reader, const char *path, int line, int error_number)
 {
     char words[128];
-    options_fault(reader, 0, "catalog: cannot read %s: %s; create it or take it out of the list",
+    options_fault(reader, line, "catalog: cannot read %s: %s; create it or take it out of the list",
                   path, strerror_r(error_number, words, sizeof(words)));
 }
 
-void catalog_files_add(struct option_reader *reader, struct catalog_files *files, const char *path)
+void catalog_files_add(struct option_reader *reader,
+                       struct catalog_files *files,
+                       const char *path,
+                       int line)
 {
     struct stat status;
     if (stat(path, &status) != 0) {
-        fault_path(reader, path, errno);
+        fault_path(reader, path, line, errno);
         return;
     }
     if (!S_ISDIR(status.st_mode)) {
-        add_file(reader, files, path);
+        add_file(reader, files, path, line);
         return;
     }
     CLEANUP(dir_close) DIR *dir = opendir(path);
     if (dir == NULL) {
-        fault_path(reader, path, errno);
+        fault_path(reader, path, line, errno);
         return;
     }
     size_t first = files->n;
@@ -60,7 +64,7 @@ void catalog_files_add(struct option_reader *reader, struct catalog_files *files
             continue;
         }
         CLEANUP(xfreep) char *joined = xasprintf("%s/%s", path, entry->d_name);
-        add_file(reader, files, joined);
+        add_file(reader, files, joined, line);
     }
     qsort(files->paths + first, files->n - first, sizeof(files->paths[0]), compare_paths);
 }

@@ -15,5 +15,9 @@ struct catalog_files {
     size_t n;
 };
 
-/* Adds the file, or the *.yaml of the folder in name order. Notes what cannot be read. */
-void catalog_files_add(struct option_reader *reader, struct catalog_files *files, const char *path);
+/* Adds the file, or the *.yaml of the folder in name order. Notes what cannot be read at `line`, 0
+ * = in no file. */
+void catalog_files_add(struct option_reader *reader,
+                       struct catalog_files *files,
+                       const char *path,
+                       int line);

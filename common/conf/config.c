@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/conf/catalog_files.h"
 #include "common/conf/config_check.h"
 #include "common/conf/config_tables.h"
 #include "common/conf/config_tasks.h"
@@ -72,13 +73,33 @@ read_tree(struct option_reader *reader, const struct yaml_node *root, struct con
     }
 }
 
-static bool load_catalog(struct option_reader *reader, struct config *config)
+/* The files of the option `catalog`; what cannot be read is noted where it is written. */
+static void list_catalog(struct option_reader *reader,
+                         const struct yaml_node *root,
+                         const struct config *config,
+                         struct catalog_files *files)
+{
+    const struct yaml_node *list = yaml_find(root, "catalog");
+    for (size_t i = 0; i < config->n_catalog_paths; i++) {
+        catalog_files_add(reader, files, config->catalog_paths[i], list->items[i]->line);
+    }
+}
+
+/* False leaves no catalog: with a part of it, faults that are none would be found. */
+static bool
+load_catalog(struct option_reader *reader, const struct yaml_node *root, struct config *config)
 {
     struct error err = ERROR_INIT;
+    struct catalog_files files = {.n = 0};
+    size_t n_faults = reader->n_faults;
+    list_catalog(reader, root, config, &files);
+    bool is_whole = reader->n_faults == n_faults;
     size_t before = reader->faults->len;
-    if (catalog_load(&config->catalog, config->catalog_paths, config->n_catalog_paths,
-                     reader->faults, &err)) {
-        return true;
+    if (catalog_load(&config->catalog, files.paths, files.n, reader->faults, &err)) {
+        if (!is_whole) {
+            catalog_release(&config->catalog);
+        }
+        return is_whole;
     }
     size_t n_lines = 0;
     for (size_t i = before; i < reader->faults->len; i++) {
@@ -95,7 +116,7 @@ static bool load(struct config *config, struct option_reader *reader, struct err
         return false;
     }
     read_tree(reader, root, config);
-    bool has_catalog = load_catalog(reader, config);
+    bool has_catalog = load_catalog(reader, root, config);
     config_check(reader, root, config);
     if (has_catalog) {
         config_resolve_tasks(reader, config);

@@ -133,14 +133,17 @@ static const struct fault_case cases[] = {
      "field Number would land as number, which is another field's column already"},
     {"loads: {incidnts: {}}\n",
      ":1: loads.incidnts: the catalog has no such load; did you mean \"incidents\"?"},
-    {"catalog: [/nonexistent]\n", "catalog: cannot read /nonexistent: No such file or directory"},
+    {"catalog:\n  - /nonexistent\n",
+     "foz.yaml:2: catalog: cannot read /nonexistent: No such file or directory"},
     /* api */
     {"api: {listen: 8080}\n",
      "api.listen is \"8080\": it needs a port from 0 to 65535; write HOST:PORT"},
     {"api: {listen: \"\"}\n", ":1: api.listen has no value"},
     {"api:\n  listen: 0.0.0.0:80\n  auth: {enabled: false}\n",
      ":3: api.auth.enabled is false, but api.listen is 0.0.0.0:80; listen on 127.0.0.1"},
-    {"api: {listen: 127.0.0.1:8081}\n", "api.admin_listen is the same address as api.listen"},
+    {"api:\n  listen: 127.0.0.1:8081\n", ":2: api.admin_listen is the same address as api.listen"},
+    {"api:\n  listen: 127.0.0.1:80\n  admin_listen: 127.0.0.1:80\n",
+     ":3: api.admin_listen is the same address as api.listen; choose another port"},
     {"api: {auth: {jwt: {audience: foz, hs256_secret: env:X}}}\n", "lacks the key \"issuer\""},
     {"api: {auth: {jwt: {issuer: i, audience: foz}}}\n",
      "api.auth.jwt has no key to check tokens with; add jwks_file, jwks_url or hs256_secret"},
@@ -209,6 +212,18 @@ static void all_faults_are_found_in_one_pass(void **state)
     assert_non_null(strstr(refusal.faults.ptr, "foz.yaml:6: sources.snow.tasks.incidnt"));
 }
 
+/* What a catalog that cannot be read might have declared is not missed. */
+static void a_missing_catalog_is_one_fault(void **state)
+{
+    (void)state;
+    CLEANUP(refusal_release) struct refusal refusal;
+    refusal_init(&refusal, GOOD "    tasks: {changes: {}}\n"
+                                "loads: {changes: {}}\n"
+                                "catalog: [/nonexistent]\n");
+    assert_non_null(strstr(refusal.err.msg, "has 1 fault"));
+    assert_non_null(strstr(refusal.faults.ptr, "foz.yaml:8: catalog: cannot read /nonexistent"));
+}
+
 static void no_fault_repeats_a_secret(void **state)
 {
     (void)state;
@@ -272,6 +287,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_fault_names_its_line_and_the_cure),
         cmocka_unit_test(all_faults_are_found_in_one_pass),
+        cmocka_unit_test(a_missing_catalog_is_one_fault),
         cmocka_unit_test(no_fault_repeats_a_secret),
         cmocka_unit_test(a_hostile_value_stays_on_its_line),
         cmocka_unit_test(a_missing_file_tells_the_three_ways_to_name_one),
