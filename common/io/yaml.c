@@ -243,6 +243,10 @@ yaml_parse(struct str text, const char *name, struct arena *arena, struct error 
         (void)error_set(err, ERROR_LIMIT, "%s:1: no memory for the YAML parser", name);
         return NULL;
     }
+    /* Some editors begin a file with it; told the encoding, libyaml does not pass over it. */
+    if (str_starts_with(text, STR_LITERAL("\xEF\xBB\xBF"))) {
+        text = (struct str){text.ptr + 3, text.len - 3};
+    }
     const char *input = text.ptr != NULL ? text.ptr : "";
     yaml_parser_set_encoding(&builder.parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&builder.parser, (const unsigned char *)input, text.len);

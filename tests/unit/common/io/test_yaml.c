@@ -50,6 +50,27 @@ static void nodes_carry_their_lines_and_quotes(void **state)
     arena_release(&arena);
 }
 
+static void a_byte_order_mark_is_passed_over(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct error err = ERROR_INIT;
+    arena_init(&arena, ARENA_BYTES);
+    struct str text = STR_LITERAL("\xEF\xBB\xBF"
+                                  "a: 1\nb: 2\n");
+    const struct yaml_node *root = yaml_parse(text, "t", &arena, &err);
+    assert_non_null(root);
+    assert_string_equal(yaml_find(root, "a")->scalar, "1");
+    assert_int_equal(yaml_find(root, "b")->line, 2);
+    root = yaml_parse(STR_LITERAL("\xEF\xBB\xBF"), "t", &arena, &err);
+    assert_non_null(root);
+    assert_int_equal(root->n_items, 0);
+    arena_release(&arena);
+    assert_refused("\xEF\xBB\xBF"
+                   "a: 1\nb: \xFF\n",
+                   13, ":2: not valid YAML");
+}
+
 static void duplicate_keys_are_kept_and_the_first_is_found(void **state)
 {
     (void)state;
@@ -175,6 +196,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nodes_carry_their_lines_and_quotes),
+        cmocka_unit_test(a_byte_order_mark_is_passed_over),
         cmocka_unit_test(duplicate_keys_are_kept_and_the_first_is_found),
         cmocka_unit_test(an_empty_document_is_an_empty_mapping),
         cmocka_unit_test(what_could_surprise_is_refused_with_its_line),
