@@ -97,6 +97,22 @@ class Configuration(FozTest):
         self.write_config()
         self.assertIn("absent", self.load("incidents", expect=CONFIGURATION).text)
 
+    def test_a_missing_secret_is_the_matter_of_its_own_source(self):
+        self.config["sources"]["other"] = {**self.source_config, "auth": {**self.source_config["auth"], "password": "env:FOZ_NO_SUCH"}}
+        self.write_config()
+        self.load("incidents", "--source", "snow")
+        result = self.load("incidents", expect=CONFIGURATION)
+        self.assertIn("FOZ_NO_SUCH", result.text)
+        execution = self.database.last_execution()
+        self.assertEqual("error", execution["status"])
+        self.assertIn("FOZ_NO_SUCH", execution["error_message"])
+        self.assertEqual([("other", "error", "4"), ("snow", "success", "4")],
+                         self.database.rows("SELECT source, status, count(*)::text FROM ops.execution_task"
+                                            f" WHERE execution_id = {execution['id']} GROUP BY 1, 2 ORDER BY 1"))
+        n = len(self.database.executions())
+        self.assertIn("FOZ_NO_SUCH", self.load("incidents", "--source", "other", expect=CONFIGURATION).text)
+        self.assertEqual(n, len(self.database.executions()))
+
     def test_a_secret_file_works_and_its_last_newline_is_no_part_of_it(self):
         path = os.path.join(self.folder, "secret")
         with open(path, "w", encoding="utf-8") as out:

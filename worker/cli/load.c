@@ -72,21 +72,37 @@ static int check_requests(const struct args *args,
     return EXIT_COMPLETE;
 }
 
-/* A secret that is missing is a matter of the configuration: said before anything begins. */
-static int check_secrets(const struct config *config,
-                         const struct hub *hub,
-                         const struct load_order *orders,
-                         size_t n)
+static bool is_wanted(const struct args *args, const char *source)
 {
-    for (size_t i = 0; i < config->n_sources; i++) {
-        for (size_t k = 0; k < n; k++) {
-            if (hub->sources[i] == NULL &&
-                strcmp(config->sources[i].type, orders[k].load->source_type) == 0) {
-                return session_fail(&hub->errors[i]);
-            }
+    for (size_t i = 0; i < args->n_sources; i++) {
+        if (strcmp(args->sources[i], source) == 0) {
+            return true;
         }
     }
-    return EXIT_COMPLETE;
+    return args->n_sources == 0;
+}
+
+/* Where no source that is wanted has its secret there is nothing to do: said before anything
+ * begins. Else those that lack theirs are failures of their own tasks. */
+static int check_secrets(const struct args *args,
+                         const struct config *config,
+                         const struct hub *hub,
+                         const struct load_order *orders)
+{
+    const struct error *first = NULL;
+    for (size_t i = 0; i < config->n_sources; i++) {
+        for (size_t k = 0; k < args->n_names; k++) {
+            if (strcmp(config->sources[i].type, orders[k].load->source_type) != 0 ||
+                !is_wanted(args, config->sources[i].name)) {
+                continue;
+            }
+            if (hub->sources[i] != NULL) {
+                return EXIT_COMPLETE;
+            }
+            first = first != NULL ? first : &hub->errors[i];
+        }
+    }
+    return first != NULL ? session_fail(first) : EXIT_COMPLETE;
 }
 
 static int run_requests(const struct args *args,
@@ -144,7 +160,7 @@ int command_load(const struct args *args)
         if (foreground.progress.enabled && config.log_level == LOG_LEVEL_INFO) {
             log_configure(LOG_LEVEL_WARN, config.log_format); /* the progress line tells the rest */
         }
-        code = check_secrets(&config, &hub, orders, args->n_names);
+        code = check_secrets(args, &config, &hub, orders);
         if (code == EXIT_COMPLETE) {
             code = run_requests(args, &foreground, requests, orders);
         }
