@@ -82,6 +82,24 @@ class Configuration(FozTest):
             with self.subTest(arguments):
                 self.assertIn("nonsense", self.worker(*arguments, expect=CONFIGURATION).err)
 
+    def test_json_has_each_fault_of_the_configuration_as_a_finding(self):
+        self.raw("nonsense: 1\nworker: {parallel: many}\n")
+        report = self.worker("check", "--json", expect=CONFIGURATION).json()
+        self.assertEqual(CONFIGURATION, report["exit_code"])
+        self.assertEqual([("error", "configuration")] * 2, [(found["level"], found["subject"]) for found in report["findings"]])
+        for found, words in zip(report["findings"], ("foz.yaml:1: unknown key", "foz.yaml:2: worker.parallel")):
+            self.assertIn(words, found["text"])
+        for text in ("database: [\n", None):
+            with self.subTest(text):
+                if text is None:
+                    os.unlink(self.config_path)
+                else:
+                    self.raw(text)
+                report = self.worker("check", "--json", expect=CONFIGURATION).json()
+                self.assertEqual((CONFIGURATION, 1), (report["exit_code"], len(report["findings"])))
+                self.assertIn("foz.yaml", report["findings"][0]["text"])
+        self.write_config()
+
     def test_a_missing_file_and_broken_yaml_are_78(self):
         self.raw("database: [\n")
         self.assertIn("foz.yaml", self.worker("check", "--offline", expect=CONFIGURATION).text)

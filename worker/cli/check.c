@@ -13,6 +13,9 @@
 #include "worker/run/signals.h"
 #include "worker/sources/connector.h"
 
+#define OUT_MAX_BYTES    ((size_t)4 * 1024 * 1024)
+#define FAULTS_MAX_BYTES ((size_t)256 * 1024)
+
 struct findings {
     bool json;
     struct buf out; /* JSON */
@@ -182,15 +185,47 @@ static void print_end(struct findings *findings)
     buf_release(&findings->out);
 }
 
+/* A program that reads JSON finds the faults of the configuration there like all others. */
+static bool read_config(const struct args *args,
+                        struct config *config,
+                        struct findings *findings,
+                        int *ret_code)
+{
+    if (!args->json) {
+        *ret_code = session_config(args, config);
+        return *ret_code == EXIT_COMPLETE;
+    }
+    struct buf faults CLEANUP(buf_release);
+    buf_init(&faults, FAULTS_MAX_BYTES);
+    struct error err = ERROR_INIT;
+    if (session_read_config(args, config, &faults, &err)) {
+        return true;
+    }
+    struct str rest = buf_str(&faults);
+    while (rest.len > 0) {
+        struct str line = str_cut(&rest, '\n');
+        char *text = xstrndup(line.ptr, line.len);
+        add_simple(findings, FINDING_ERROR, "configuration", text);
+        xfree(text);
+    }
+    if (findings->n == 0) {
+        add_error(findings, "configuration", &err);
+    }
+    *ret_code = findings->code;
+    print_end(findings);
+    return false;
+}
+
 int command_check(const struct args *args)
 {
     struct config config;
-    int code = session_config(args, &config);
-    if (code != EXIT_COMPLETE) {
+    int code = EXIT_COMPLETE;
+    struct findings findings = {.json = args->json};
+    buf_init(&findings.out, OUT_MAX_BYTES);
+    if (!read_config(args, &config, &findings, &code)) {
+        buf_release(&findings.out);
         return code;
     }
-    struct findings findings = {.json = args->json};
-    buf_init(&findings.out, (size_t)4 * 1024 * 1024);
     struct stop *stop = stop_new(NULL);
     struct signals *signals = signals_start(stop);
     struct hub hub;

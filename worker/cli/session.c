@@ -12,16 +12,27 @@ int session_fail(const struct error *err)
     return err->code == ERROR_CONFIG ? EXIT_BAD_CONFIG : policy_exit_of_error(err);
 }
 
+bool session_read_config(const struct args *args,
+                         struct config *config,
+                         struct buf *faults,
+                         struct error *err)
+{
+    if (!config_load(config, args->config_path, faults, err)) {
+        return false;
+    }
+    log_configure(config->log_level, config->log_format);
+    return true;
+}
+
 int session_config(const struct args *args, struct config *config)
 {
     struct buf faults CLEANUP(buf_release);
     buf_init(&faults, (size_t)256 * 1024);
     struct error err = ERROR_INIT;
-    if (!config_load(config, args->config_path, &faults, &err)) {
+    if (!session_read_config(args, config, &faults, &err)) {
         (void)fputs(faults.ptr, stderr);
         return session_fail(&err);
     }
-    log_configure(config->log_level, config->log_format);
     return EXIT_COMPLETE;
 }
 

@@ -15,6 +15,13 @@
  * releases the configuration after 0. */
 int session_config(const struct args *args, struct config *config);
 
+/* The same without a word: false leaves the faults in `faults`, one a line, and what they come to
+ * in err; where the file cannot be read at all there is only err. */
+bool session_read_config(const struct args *args,
+                         struct config *config,
+                         struct buf *faults,
+                         struct error *err);
+
 /* Connects; with need_schema the database must be at this program's version. 0, or 69, 77, 78. */
 int session_database(const struct config *config, bool need_schema, struct db **ret_db);
 
