@@ -136,6 +136,30 @@ static void the_fuse_knows_how_many_may_go(void **state)
     }
 }
 
+static void exactly_the_share_may_go_and_one_row_more_may_not(void **state)
+{
+    (void)state;
+
+    static const struct {
+        double fraction;
+        int64_t gone;
+        int64_t scope;
+    } cases[] = {
+        {0.7, 63, 90},   {0.58, 29, 50},   {0.29, 29, 100},
+        {0.35, 63, 180}, {0.3, 300, 1000}, {0.07, 70000000, 1000000000},
+        {0.1, 15, 150},  {0, 0, 100},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        const struct merge_request request = {.deletes = MERGE_DELETE_MISSING,
+                                              .max_delete_fraction = cases[i].fraction};
+        if (merge_fuse_blows(&request, cases[i].gone, cases[i].scope) ||
+            !merge_fuse_blows(&request, cases[i].gone + 1, cases[i].scope)) {
+            fail_msg("case %zu", i);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +169,7 @@ int main(void)
         FAMILY_TEST(a_large_share_of_a_table_is_held_whichever_parents_owe_it),
         FAMILY_TEST(a_hold_stops_the_first_deletion_and_nothing_else),
         cmocka_unit_test(the_fuse_knows_how_many_may_go),
+        cmocka_unit_test(exactly_the_share_may_go_and_one_row_more_may_not),
     };
     return cmocka_run_group_tests_name("fuse", tests, NULL, NULL);
 }

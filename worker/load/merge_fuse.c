@@ -5,13 +5,18 @@
 
 enum { FUSE_ROWS_MIN = 50 }; /* below it only "everything" trips the fuse */
 
+/* 0.7 of 90 is 62.99... in doubles, but 63 are not more than that share. Far above what doubles
+ * lose and far below one row of any table. */
+#define FUSE_TOLERANCE 1e-12
+
 bool merge_fuse_blows(const struct merge_request *request, int64_t gone, int64_t scope)
 {
     if (gone == 0 || request->allow_mass_delete) {
         return false;
     }
+    double share = request->max_delete_fraction * (double)scope;
     return request->hold || gone >= scope ||
-           (scope >= FUSE_ROWS_MIN && (double)gone > request->max_delete_fraction * (double)scope);
+           (scope >= FUSE_ROWS_MIN && (double)gone > share * (1 + FUSE_TOLERANCE));
 }
 
 /* Records that are only ever replaced, a parent's at a time, come back under new keys. */
