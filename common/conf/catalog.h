@@ -100,6 +100,16 @@ struct task_def {
 /* What a record is typed into; a landed table has no more columns of fields. */
 enum { TASK_MAX_COLUMNS = 512 };
 
+static inline bool task_is_key_column(const struct task_def *task, size_t column)
+{
+    for (size_t i = 0; i < task->n_key_columns; i++) {
+        if (task->key_columns[i] == column) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Do the records of `task` belong to those of `parent`? */
 static inline bool task_is_child_of(const struct task_def *task, const struct task_def *parent)
 {

@@ -50,16 +50,6 @@ static void add_key(struct buf *sql, const struct task_def *task)
     }
 }
 
-static bool is_key(const struct task_def *task, size_t column)
-{
-    for (size_t i = 0; i < task->n_key_columns; i++) {
-        if (task->key_columns[i] == column) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* What a reader of the database should know of a column; false if there is nothing. */
 static bool describe(const struct task_def *task, const struct column *column, char text[320])
 {
@@ -139,7 +129,7 @@ create_table(struct migration *migration, const struct task_def *task, struct er
     for (size_t i = 0; i < task->n_columns; i++) {
         buf_add_c(&sql, ", ");
         add_column_definition(&sql, &task->columns[i]);
-        buf_add_c(&sql, is_key(task, i) ? " NOT NULL" : "");
+        buf_add_c(&sql, task_is_key_column(task, i) ? " NOT NULL" : "");
     }
     struct kept_column kept[N_KEPT_COLUMNS];
     kept_list(task, kept);

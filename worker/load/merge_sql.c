@@ -12,16 +12,6 @@ static const struct column *key_column(const struct merge_sql *sql, size_t i)
     return &sql->task->columns[sql->task->key_columns[i]];
 }
 
-static bool is_key(const struct task_def *task, size_t column)
-{
-    for (size_t i = 0; i < task->n_key_columns; i++) {
-        if (task->key_columns[i] == column) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* alias '\0' = none */
 static void add_name(struct buf *out, char alias, const struct column *column)
 {
@@ -112,7 +102,7 @@ static void add_assignments(const struct merge_sql *sql, struct buf *out)
         buf_add_c(out, " = NULL, ");
     }
     for (size_t i = 0; i < sql->task->n_columns; i++) {
-        if (!is_key(sql->task, i)) {
+        if (!task_is_key_column(sql->task, i)) {
             add_name(out, '\0', &sql->task->columns[i]);
             buf_add_c(out, " = ");
             add_new_value(sql, i, out);
@@ -125,7 +115,7 @@ static void add_differs(const struct merge_sql *sql, struct buf *out)
 {
     size_t n = 0;
     for (size_t i = 0; i < sql->task->n_columns; i++) {
-        if (is_key(sql->task, i)) {
+        if (task_is_key_column(sql->task, i)) {
             continue;
         }
         buf_add_c(out, n++ == 0 ? "(" : " OR ");

@@ -44,19 +44,9 @@ static char *qualify(const struct buf *base, const char *suffix)
     return buf_take(&quoted);
 }
 
-static bool is_key(const struct task_def *task, size_t column)
-{
-    for (size_t i = 0; i < task->n_key_columns; i++) {
-        if (task->key_columns[i] == column) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool is_in_census(const struct task_def *task, size_t column)
 {
-    return is_key(task, column) || (int)column == task->version_column ||
+    return task_is_key_column(task, column) || (int)column == task->version_column ||
            (int)column == task->revision_column;
 }
 
@@ -201,7 +191,7 @@ static void add_create_rows(struct buf *sql, const struct staging *staging)
         add_column(sql, &task->columns[task->key_columns[i]]);
     }
     for (size_t i = 0; i < task->n_columns; i++) {
-        if (!is_key(task, i)) {
+        if (!task_is_key_column(task, i)) {
             add_column(sql, &task->columns[i]);
         }
     }

@@ -359,16 +359,6 @@ static bool column_set_has(const struct column_set *set, size_t column)
     return (set->words[column / COLUMNS_PER_WORD] >> (column % COLUMNS_PER_WORD) & 1) != 0;
 }
 
-static bool is_key_column(const struct task_def *task, size_t column)
-{
-    for (size_t i = 0; i < task->n_key_columns; i++) {
-        if (task->key_columns[i] == column) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static struct column_set census_columns(const struct task_def *task)
 {
     struct column_set set = {0};
@@ -408,7 +398,7 @@ static bool add_columns(struct row_batch *batch,
         const char *reason = NULL;
         enum coerce_result result =
             add_cell(&batch->rows, task->columns[i].type, &cells[i], &reason, removed_nul);
-        if (result == COERCE_NULL && is_key_column(task, i)) {
+        if (result == COERCE_NULL && task_is_key_column(task, i)) {
             result = COERCE_REJECT;
             reason = cells[i].kind == CELL_ABSENT ? "the key is missing" : "the key is empty";
         }

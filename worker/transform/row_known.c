@@ -7,13 +7,8 @@
 
 bool row_is_known_column(const struct task_def *task, size_t column)
 {
-    for (size_t i = 0; i < task->n_key_columns; i++) {
-        if (task->key_columns[i] == column) {
-            return true;
-        }
-    }
-    return (int)column == task->version_column || (int)column == task->revision_column ||
-           (int)column == task->parent_column;
+    return task_is_key_column(task, column) || (int)column == task->version_column ||
+           (int)column == task->revision_column || (int)column == task->parent_column;
 }
 
 /* A tuple as row_batch_add wrote it: where each field's length word is, etl_hash and etl_absent
