@@ -4,6 +4,7 @@
 #include "common/base/alloc.h"
 #include "tests/db/family.h"
 #include "worker/load/merge_keys.h"
+#include "worker/load/merge_state.h"
 #include "worker/load/owed.h"
 
 /* What tasks owe to changed parents, and records that belong to no landed parent. */

@@ -1,5 +1,5 @@
 #include "tests/db/family.h"
-#include "worker/load/merge_keys.h"
+#include "worker/load/merge_fuse.h"
 
 /* How much a merge may delete without the operator's word. */
 

@@ -3,6 +3,7 @@
 
 #include "tests/db/fixture.h"
 #include "worker/load/known.h"
+#include "worker/load/merge_count.h"
 #include "worker/load/merge_keys.h"
 #include "worker/transform/fingerprint.h"
 

@@ -5,8 +5,8 @@
 
 #include "worker/load/bulk.h"
 #include "worker/load/dead_letter.h"
-#include "worker/load/merge_keys.h"
-#include "worker/load/merge_state.h"
+#include "worker/load/merge_count.h"
+#include "worker/load/merge_fuse.h"
 
 enum {
     BIG_ROWS = 50000,      /* from here on hash joins, and checks that cost no sort */

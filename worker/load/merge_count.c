@@ -1,6 +1,6 @@
+#include "worker/load/merge_count.h"
+
 #include "worker/load/dead_letter.h"
-#include "worker/load/merge_keys.h"
-#include "worker/load/merge_state.h"
 
 static struct fingerprint read_fingerprint(const struct db_result *found, size_t column)
 {
@@ -74,7 +74,7 @@ static bool compare(struct merge *merge, bool *ret_staged, struct error *err)
     return spans_stage(merge->db, merge->sql.request->staging, spans, err);
 }
 
-/* So can which dead letters are settled, and there are rarely any. */
+/* Which dead letters can be resolved can be told only of staged rows, too. */
 static bool stage_for_letters(struct merge *merge, bool *ret_staged, struct error *err)
 {
     struct spans *spans = spans_of(merge);

@@ -1,7 +1,6 @@
-#include <stdio.h>
+#include "worker/load/merge_fuse.h"
 
-#include "worker/load/merge_keys.h"
-#include "worker/load/merge_state.h"
+#include <stdio.h>
 
 enum { FUSE_ROWS_MIN = 50 }; /* below it only "everything" trips the fuse */
 
@@ -27,8 +26,8 @@ static bool are_replaced(const struct merge *merge)
             merge->sql.task->parent_refresh == REFRESH_CHANGED);
 }
 
-/* A few parents may well lose all they have. What counts is the table's loss: its rows, as far as
- * they matter. */
+/* The deletions of a few parents' records are measured against all rows of the table; counting
+ * stops where the result is certain. */
 static bool count_table(struct merge *merge, int64_t lost, struct error *err)
 {
     double fraction = merge->sql.request->max_delete_fraction;

@@ -4,6 +4,7 @@
 
 #include "common/io/db_copy.h"
 #include "worker/load/merge_sql.h"
+#include "worker/load/merge_state.h"
 
 #define SQL_MAX ((size_t)512 * 1024)
 
@@ -47,9 +48,7 @@ static bool expand(struct db *db,
                    struct error *err)
 {
     struct merge_sql sql = {.request = request, .task = request->staging->task};
-    int64_t ignored = 0;
-    if (!merge_check_request(request, err) ||
-        !staging_count_rejects(db, request->staging, &ignored, err)) {
+    if (!merge_check_request(request, err) || !staging_check(db, request->staging, err)) {
         return false;
     }
     merge_sql_expand(&sql, template, out);

@@ -7,14 +7,6 @@
  * row_record_key's text and must not use `db`.
  */
 
-/* Before a question about staged rows: rows that are remembered as spans (span.h) are staged,
- * unless *ret_same: staging and scope hold the same rows, so nothing is missing. In a transaction
- * of its own. */
-bool merge_settle_spans(struct db *db,
-                        const struct merge_request *request,
-                        bool *ret_same,
-                        struct error *err);
-
 /* The landed rows in scope that a merge of `request` would take for gone. */
 bool merge_missing_keys(struct db *db,
                         const struct merge_request *request,
@@ -35,10 +27,3 @@ bool merge_count_missing(struct db *db,
                          int64_t *ret_scope,
                          int64_t *ret_missing,
                          struct error *err);
-
-/* Is this share of the rows in scope more than may go without the operator's word? gone: without
- * those that come back under new keys. */
-bool merge_fuse_blows(const struct merge_request *request, int64_t gone, int64_t scope);
-
-/* ERROR_BUG if it contradicts the task. */
-bool merge_check_request(const struct merge_request *request, struct error *err);

@@ -31,10 +31,5 @@ bool merge_ask_number(struct merge *merge,
                       int64_t *ret_value,
                       struct error *err);
 
-/* merge_count.c: what is staged and what is in scope: print, is_same, n_known, n_census, and of the
- * result staged and scope_rows. Afterwards rows that are remembered as spans are staged, unless
- * nothing can be learnt from them. */
-bool merge_count(struct merge *merge, struct error *err);
-
-/* merge_fuse.c: with delta and scope counted, sets result.held if too much would go. */
-bool merge_check_fuse(struct merge *merge, struct error *err);
+/* ERROR_BUG if it contradicts the task. */
+bool merge_check_request(const struct merge_request *request, struct error *err);

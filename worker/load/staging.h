@@ -56,7 +56,10 @@ bool staging_add(struct db *db,
                  const struct row_batch *batch,
                  struct error *err);
 
-/* Rejects staged so far. ERROR_TRANSIENT if PostgreSQL crashed since and emptied the tables. */
+/* ERROR_TRANSIENT if PostgreSQL crashed since they were made and emptied the tables. */
+bool staging_check(struct db *db, const struct staging *staging, struct error *err);
+
+/* Rejects staged so far; fails as staging_check does. */
 bool staging_count_rejects(struct db *db,
                            const struct staging *staging,
                            int64_t *ret_rejects,

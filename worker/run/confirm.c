@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "common/base/alloc.h"
+#include "worker/load/merge_count.h"
+#include "worker/load/merge_fuse.h"
 #include "worker/load/merge_keys.h"
 #include "worker/run/scope.h"
 
