@@ -97,6 +97,6 @@ DEFINE_CLEANUP(struct db_result *, db_result_free);
 bool db_wait_notify(
     struct db *db, int64_t deadline_us, int wake_fd, bool *ret_notified, struct error *err);
 
-/* Appends "name" quoted as an identifier; for the three files that compose SQL. */
+/* Appends "name" quoted as an identifier, 'text' quoted as a literal. */
 void db_quote_ident(struct buf *out, struct str name);
 void db_quote_literal(struct buf *out, struct str text);

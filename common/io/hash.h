@@ -5,8 +5,8 @@
 #include "common/base/str.h"
 
 /*
- * The wrapper of xxHash: XXH3 with 128 bits, streaming. Used as the content hash of a landed row
- * (two versions of one row are equal if their hashes are), never for security.
+ * The wrapper of xxHash: XXH3 with 128 bits, of data that is whole in memory. Used as the content
+ * hash of a landed row (two versions of one row are equal if their hashes are), never for security.
  */
 
 struct hash128 {

@@ -28,8 +28,8 @@ static void add_keys(struct buf *sql, const struct task_def *task)
     }
 }
 
-/* Two rows of the same content and form have the same hash: it never meets the encoder's, only its
- * own. */
+/* A hash of ours never equals one of row.c, so the first fetched copy rewrites the row; two
+ * derivations of the same content are equal. */
 static bool add_hash(
     struct buf *sql, struct db *db, const struct task_def *task, const char *row, struct error *err)
 {

@@ -51,9 +51,8 @@ void row_batch_release(struct row_batch *batch);
 void row_batch_reset(struct row_batch *batch);
 
 /* Types and appends one record. cells: task->n_columns of them. payload: the record as received
- * (empty: it is put together from the cells)
- * (JSON text), stored with a reject. An untypable key column is also a reject (record_key is then
- * the raw text). Returns false only for ERROR_LIMIT. */
+ * (JSON text), stored with a reject; if empty it is put together from the cells. An untypable key
+ * column is also a reject (record_key is then the raw text). Returns false only for ERROR_LIMIT. */
 bool row_batch_add(struct row_batch *batch,
                    const struct cell *cells,
                    struct str payload,
