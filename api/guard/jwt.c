@@ -200,14 +200,36 @@ read_texts(struct jwt *jwt, struct json_pull *pull, bool is_audience, struct jwt
            malformed(refusal, "aud, scope or scp is neither text nor a list of texts");
 }
 
+/* Claims that other services have a use for: one of another form is nobody's name. */
+static bool
+read_other_name(struct json_pull *pull, struct str *ret_name, struct jwt_refusal *refusal)
+{
+    struct json_pull value = *pull; /* to look ahead: a string is unescaped where it stands */
+    struct error err = ERROR_INIT;
+    enum json_token token = json_pull_next(&value, &err);
+    if (token == JSON_ERROR) { /* never to be read again: some of it may have been unescaped */
+        return malformed(refusal, "a segment is not JSON");
+    }
+    if (token != JSON_STRING) {
+        return skip(pull, refusal);
+    }
+    *pull = value;
+    if (!value.has_nul && value.text.len > 0 && value.text.len <= JWT_TEXT_MAX) {
+        *ret_name = value.text;
+    }
+    return true;
+}
+
 static bool
 read_claim(struct jwt *jwt, struct str name, struct json_pull *pull, struct jwt_refusal *refusal)
 {
+    static const char *const other_names[] = {
+        [JWT_CLIENT_ID] = "client_id", [JWT_AZP] = "azp", [JWT_APPID] = "appid"};
     if (str_equal_c(name, "iss")) {
         return read_text(pull, &jwt->issuer, "iss is no text of 1 to 255 bytes", refusal);
     }
     if (str_equal_c(name, "sub")) {
-        return read_text(pull, &jwt->subject, "sub is no text of 1 to 255 bytes", refusal);
+        return read_text(pull, &jwt->names[JWT_SUB], "sub is no text of 1 to 255 bytes", refusal);
     }
     if (str_equal_c(name, "exp")) {
         return read_time(pull, &jwt->has_expiry, &jwt->expiry_s, refusal);
@@ -223,6 +245,11 @@ read_claim(struct jwt *jwt, struct str name, struct json_pull *pull, struct jwt_
     }
     if (str_equal_c(name, "scope") || str_equal_c(name, "scp")) {
         return read_texts(jwt, pull, false, refusal);
+    }
+    for (size_t i = JWT_CLIENT_ID; i < JWT_NAMES; i++) {
+        if (str_equal_c(name, other_names[i])) {
+            return read_other_name(pull, &jwt->names[i], refusal);
+        }
     }
     return skip(pull, refusal);
 }
@@ -273,6 +300,16 @@ void jwt_release(struct jwt *jwt)
     buf_release(&jwt->claims);
 }
 
+struct str jwt_subject(const struct jwt *jwt)
+{
+    for (size_t i = 0; i < JWT_NAMES; i++) {
+        if (jwt->names[i].ptr != NULL) {
+            return jwt->names[i];
+        }
+    }
+    return STR_NONE;
+}
+
 static bool has_audience(const struct jwt *jwt, const char *audience)
 {
     for (size_t i = 0; i < jwt->n_audiences; i++) {
@@ -295,9 +332,6 @@ bool jwt_check(const struct jwt *jwt,
     }
     if (!has_audience(jwt, audience)) {
         return jwt_refuse(refusal, JWT_INVALID, "aud does not name this service");
-    }
-    if (jwt->subject.ptr == NULL) {
-        return jwt_refuse(refusal, JWT_INVALID, "sub is missing");
     }
     if (!jwt->has_expiry) {
         return jwt_refuse(refusal, JWT_INVALID, "exp is missing");

@@ -18,9 +18,13 @@
  */
 
 #define JWT_BYTES_MAX     8192
-#define JWT_TEXT_MAX      255 /* kid, sub, iss, one aud */
+#define JWT_TEXT_MAX      255 /* kid, iss, one aud, who it is of */
 #define JWT_AUDIENCES_MAX 16
 #define JWT_SKEW_S        30 /* how far two clocks may differ */
+
+/* The claims that may say of whom a token is, the best first: RFC 7519's own; a client that acts
+ * for itself (RFC 8693); the same as OpenID Connect and as Entra ID (version 1) write it. */
+enum jwt_name { JWT_SUB, JWT_CLIENT_ID, JWT_AZP, JWT_APPID, JWT_NAMES };
 
 /* What the caller is told; the log is told `why`. */
 enum jwt_fault { JWT_GOOD, JWT_MALFORMED, JWT_EXPIRED, JWT_INVALID };
@@ -34,7 +38,7 @@ struct jwt {
     enum jose_alg alg;
     struct str kid; /* ptr NULL = none */
     struct str issuer;
-    struct str subject;
+    struct str names[JWT_NAMES]; /* ptr NULL = not said */
     struct str audiences[JWT_AUDIENCES_MAX];
     size_t n_audiences;
     bool has_expiry;
@@ -60,6 +64,9 @@ bool jwt_check(const struct jwt *jwt,
                const char *audience,
                int64_t now_us,
                struct jwt_refusal *refusal);
+
+/* Of whom the token is: the first of its names; ptr NULL = it has none. */
+struct str jwt_subject(const struct jwt *jwt);
 
 /* Sets the refusal; returns false. */
 bool jwt_refuse(struct jwt_refusal *refusal, enum jwt_fault fault, const char *why);

@@ -108,8 +108,11 @@ static enum token_result judge(struct tokens *tokens,
                    &verdict->refusal)) {
         return TOKEN_REFUSED;
     }
+    /* Whoever is not named is one caller with all such: the issuer stands for them. */
+    struct str subject = jwt_subject(jwt);
+    struct str shown = subject.ptr != NULL ? subject : jwt->issuer;
     verdict->principal = (struct principal){.scopes = jwt->scopes};
-    principal_set(&verdict->principal, PRINCIPAL_JWT, jwt->subject, jwt->issuer, jwt->subject);
+    principal_set(&verdict->principal, PRINCIPAL_JWT, shown, jwt->issuer, subject);
     struct credential_digest digest = credential_digest(token);
     remember(tokens, &digest, generation, jwt, &verdict->principal);
     return TOKEN_GRANTED;

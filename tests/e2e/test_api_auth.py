@@ -208,6 +208,18 @@ class Tokens(AuthCase):
         signed += "." + identity.b64(hmac.digest(SECRET.encode(), signed.encode(), "sha256"))
         self.assert_refused(self.bearer(signed), "the token is malformed")
 
+    def test_a_token_needs_no_subject_and_is_recorded_by_the_name_it_has(self):
+        for names, shown in (({"client_id": "etl", "azp": "web"}, "jwt:etl"), ({"azp": "web", "appid": "a1"}, "jwt:web"),
+                             ({"appid": "a1"}, "jwt:a1"), ({}, f"jwt:{ISSUER}")):
+            claims = {name: value for name, value in self.claims(**names).items() if name != "sub"}
+            for sign in (self.rsa.sign, self.ec.sign, self.hs256):
+                self.assertEqual(self.look(self.bearer(sign(claims))).status, 200, names)
+            self.sql("TRUNCATE ops.execution_log RESTART IDENTITY CASCADE")
+            self.assertEqual(self.post("/load-incidents/", key=None, headers=self.bearer(self.rsa.sign(claims))).status, 200)
+            self.assertEqual(self.sql("SELECT requested_by FROM ops.execution_log"), shown)
+            self.assert_refused(self.bearer(self.hs256({**claims, "aud": "other"})), "the token is not accepted")
+            self.assert_refused(self.bearer(self.hs256({**claims, "exp": 1})), "the token has expired")
+
     def test_oversized_and_odd_headers_are_refused(self):
         self.assertEqual(self.look(self.bearer(self.hs256(self.claims(x="y" * 5500)))).status, 200)
         self.assert_refused(self.bearer(self.hs256(self.claims(x="y" * 6500))))
@@ -439,9 +451,14 @@ class Azure(AuthCase):
 class Limits(AuthCase):
     api_config = {"rate_limit": {"per_minute": 1, "burst": 3}}
 
+    def nameless(self):
+        return {name: value for name, value in self.claims().items() if name != "sub"}
+
     def test_each_subject_and_person_has_one_allowance_whatever_the_credential(self):
         for make in (lambda i: self.bearer(self.hs256(self.claims(sub="bob", jti=str(i)))),
-                     lambda i: self.bearer(self.hs256(self.claims(sub="carol", jti=str(i))))):
+                     lambda i: self.bearer(self.hs256(self.claims(sub="carol", jti=str(i)))),
+                     lambda i: self.bearer(self.hs256({**self.nameless(), "client_id": "etl", "azp": f"web{i}"})),
+                     lambda i: self.bearer(self.hs256({**self.nameless(), "jti": str(i)}))):
             self.assertEqual([self.look(make(i)).status for i in range(4)], [200, 200, 200, 429])
         other = identity.basic("second-pat-of-jane")
         self.organisation.people[other] = identity.connection_data(JANE_ID, "jane.doe@acme.com")

@@ -48,12 +48,13 @@ static void examine_token(struct str token)
         assert(refusal.fault == JWT_MALFORMED && refusal.why != NULL);
         return;
     }
-    assert(str_equal(jwt.subject, again.subject) && jwt.scopes == again.scopes);
-    assert(jwt.n_audiences <= JWT_AUDIENCES_MAX && jwt.subject.len <= JWT_TEXT_MAX);
-    assert(str_is_utf8(jwt.subject) && str_is_utf8(jwt.kid));
+    struct str subject = jwt_subject(&jwt);
+    assert(str_equal(subject, jwt_subject(&again)) && jwt.scopes == again.scopes);
+    assert(jwt.n_audiences <= JWT_AUDIENCES_MAX && subject.len <= JWT_TEXT_MAX);
+    assert(str_is_utf8(subject) && str_is_utf8(jwt.kid));
     (void)jwt_check(&jwt, "https://id", "foz", 0, &refusal);
     struct principal principal;
-    principal_set(&principal, PRINCIPAL_JWT, jwt.subject, jwt.issuer, jwt.subject);
+    principal_set(&principal, PRINCIPAL_JWT, subject, jwt.issuer, subject);
     assert(str_is_utf8(str_from(principal.name)));
     const struct jose_key *key = NULL;
     if (key_set_choose(known_keys(), jwt.alg, jwt.kid, &key) == KEY_CHOSEN) {

@@ -71,7 +71,7 @@ static void jwt_says_what_it_holds(void **state)
     assert_true(jwt_parse(&jwt, buf_str(&token), &refusal));
     assert_int_equal(jwt.alg, JOSE_RS256);
     assert_true(str_equal_c(jwt.kid, "k1"));
-    assert_true(str_equal_c(jwt.subject, "s\xc3\xa3o"));
+    assert_true(str_equal_c(jwt_subject(&jwt), "s\xc3\xa3o"));
     assert_int_equal(jwt.n_audiences, 2);
     assert_true(str_equal_c(jwt.audiences[1], "b"));
     assert_true(jwt.expiry_s > 1.4 && jwt.expiry_s < 1.6);
@@ -219,6 +219,37 @@ static void jwt_has_bounded_members_depth_and_audiences(void **state)
     assert_int_equal(fault_of_claims(claims.ptr), JWT_MALFORMED);
 }
 
+static void jwt_is_named_by_the_best_name_it_has(void **state)
+{
+    (void)state;
+
+    static const struct {
+        const char *claims;
+        const char *name; /* NULL = none */
+    } cases[] = {
+        {"{\"appid\":\"d\",\"azp\":\"c\",\"client_id\":\"b\",\"sub\":\"a\"}", "a"},
+        {"{\"appid\":\"d\",\"azp\":\"c\",\"client_id\":\"b\"}", "b"},
+        {"{\"appid\":\"d\",\"azp\":\"c\"}", "c"},
+        {"{\"appid\":\"d\\u00e3\"}", "d\xc3\xa3"},
+        {"{}", NULL},
+        /* What says nothing readable is passed over, as any claim of others. */
+        {"{\"client_id\":{\"a\":[1]},\"azp\":7,\"appid\":\"d\"}", "d"},
+        {"{\"client_id\":\"\",\"azp\":\"\\u0000\",\"appid\":null}", NULL},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct buf token CLEANUP(buf_release) = {0};
+        struct jwt jwt CLEANUP(jwt_release) = {0};
+        struct jwt_refusal refusal = {0};
+        make(&token, STR_LITERAL(HEAD), str_from(cases[i].claims));
+        assert_true(jwt_parse(&jwt, buf_str(&token), &refusal));
+        struct str name = jwt_subject(&jwt);
+        assert_true(cases[i].name != NULL ? str_equal_c(name, cases[i].name) : name.ptr == NULL);
+    }
+    assert_int_equal(fault_of_claims("{\"azp\":\"a\",\"azp\":\"b\"}"), JWT_MALFORMED);
+    assert_int_equal(fault_of_claims("{\"azp\":[1,}"), JWT_MALFORMED);
+}
+
 static void jwt_claims_must_fit_this_service_and_this_moment(void **state)
 {
     (void)state;
@@ -236,7 +267,9 @@ static void jwt_claims_must_fit_this_service_and_this_moment(void **state)
         {"{\"iss\":\"https://id\",\"aud\":\"foz \",\"sub\":\"a\",\"exp\":2000}", JWT_INVALID},
         {"{\"iss\":\"https://id\",\"aud\":[],\"sub\":\"a\",\"exp\":2000}", JWT_INVALID},
         {"{\"iss\":\"https://id\",\"sub\":\"a\",\"exp\":2000}", JWT_INVALID},
-        {"{\"iss\":\"https://id\",\"aud\":\"foz\",\"exp\":2000}", JWT_INVALID},
+        {"{\"iss\":\"https://id\",\"aud\":\"foz\",\"exp\":2000}", JWT_GOOD},
+        {"{\"iss\":\"https://id\",\"aud\":\"foz\",\"client_id\":\"etl\"}", JWT_INVALID},
+        {"{\"iss\":\"https://id\",\"aud\":\"foz\",\"client_id\":\"etl\",\"exp\":1}", JWT_EXPIRED},
         {"{\"iss\":\"https://id\",\"aud\":\"foz\",\"sub\":\"a\"}", JWT_INVALID},
         {"{\"iss\":\"https://id\",\"aud\":\"foz\",\"sub\":\"a\",\"exp\":0}", JWT_EXPIRED},
         {"{\"iss\":\"https://id\",\"aud\":\"foz\",\"sub\":\"a\",\"exp\":970}", JWT_EXPIRED},
@@ -265,6 +298,7 @@ int main(void)
         cmocka_unit_test(jwt_refuses_heads_that_change_the_rules),
         cmocka_unit_test(jwt_refuses_claims_of_wrong_types_and_twice),
         cmocka_unit_test(jwt_has_bounded_members_depth_and_audiences),
+        cmocka_unit_test(jwt_is_named_by_the_best_name_it_has),
         cmocka_unit_test(jwt_claims_must_fit_this_service_and_this_moment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

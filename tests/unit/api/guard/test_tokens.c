@@ -270,6 +270,44 @@ static void claims_are_checked_behind_the_signature(void **state)
     assert_int_equal(verdict.refusal.fault, JWT_MALFORMED);
 }
 
+static void sign_of(const char *names, struct buf *token)
+{
+    char text[256];
+    (void)snprintf(text, sizeof(text), "{\"iss\":\"https://id\",\"aud\":\"foz\",\"exp\":%lld%s}",
+                   (long long)(clock_wall_us() / US_PER_S + 600), names);
+    signer_sign(&rsa, SIGNER_AS_RFC, "{\"alg\":\"RS256\",\"kid\":\"r1\"}", text, token);
+}
+
+static void a_token_without_a_subject_is_named_by_what_it_has(void **state)
+{
+    (void)state;
+
+    static const struct {
+        const char *names;
+        const char *shown;
+    } cases[] = {
+        {",\"sub\":\"alice\",\"client_id\":\"etl\"", "jwt:alice"},
+        {",\"client_id\":\"etl\",\"appid\":\"a1\"", "jwt:etl"},
+        {",\"azp\":\"web\"", "jwt:web"},
+        {",\"appid\":\"a1\"", "jwt:a1"},
+        {"", "jwt:https://id"},
+        {",\"sub\":\"https://id\"", "jwt:https://id"},
+    };
+
+    char ids[ARRAY_SIZE(cases)][PRINCIPAL_ID_MAX + 1];
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct buf token;
+        struct token_verdict verdict;
+        sign_of(cases[i].names, &token);
+        assert_int_equal(judge(&token, &verdict), TOKEN_GRANTED);
+        assert_string_equal(verdict.principal.name, cases[i].shown);
+        memcpy(ids[i], verdict.principal.id, sizeof(ids[i]));
+        for (size_t k = 0; k < i; k++) {
+            assert_string_not_equal(ids[i], ids[k]);
+        }
+    }
+}
+
 static void tokens_of_others_are_told_apart(void **state)
 {
     (void)state;
@@ -454,6 +492,7 @@ int main(void)
         CASE(a_zero_signature_is_wrong),
         CASE(a_token_changed_anywhere_is_refused),
         CASE(claims_are_checked_behind_the_signature),
+        CASE(a_token_without_a_subject_is_named_by_what_it_has),
         CASE(tokens_of_others_are_told_apart),
         CASE(rotated_keys_are_found_and_old_ones_forgotten),
         CASE(a_remembered_token_dies_with_its_key),
