@@ -5,6 +5,7 @@
 
 #include "api/guard/map.h"
 #include "common/base/bucket.h"
+#include "common/base/clock.h"
 #include "common/base/thread.h"
 
 #define NAME_MAX_BYTES 80
@@ -70,6 +71,13 @@ static struct allowance *find_allowance(struct limiter *limiter, const char *nam
     return allowance;
 }
 
+/* Of a bucket that was just emptied: until it has a whole token again. */
+static int64_t refill_us(const struct bucket *bucket)
+{
+    double missing = 1 - bucket->tokens;
+    return missing > 0 ? (int64_t)(missing / bucket->per_second * (double)US_PER_S) : 0;
+}
+
 struct limiter_verdict limiter_take(
     struct limiter *limiter, const char *name, int64_t per_minute, int64_t burst, int64_t now_us)
 {
@@ -85,5 +93,8 @@ struct limiter_verdict limiter_take(
     struct limiter_verdict verdict = {.wait_us = bucket_take(bucket, now_us)};
     verdict.is_granted = verdict.wait_us == 0;
     verdict.remaining = bucket_available(bucket, now_us);
+    if (verdict.is_granted && verdict.remaining == 0) {
+        verdict.wait_us = refill_us(bucket);
+    }
     return verdict;
 }

@@ -16,7 +16,7 @@ void limiter_free(struct limiter *limiter); /* accepts NULL */
 struct limiter_verdict {
     bool is_granted;
     int64_t remaining; /* requests that would be granted now */
-    int64_t wait_us;   /* until the next one, when none is left */
+    int64_t wait_us;   /* until the next one would be granted; 0 while some are left */
 };
 
 /* Takes one request of `name` out of a bucket of `burst`, refilled at per_minute. Thread-safe. */

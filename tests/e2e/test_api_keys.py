@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import time
 import unittest
@@ -154,6 +155,16 @@ class Rates(ApiCase):
         answers = [self.get("/v1/executions", key=slow) for _ in range(3)]
         self.assertEqual([answer.status for answer in answers], [200, 200, 429])
         self.assertEqual(answers[0].headers["RateLimit-Policy"], '"default";q=2;w=60;b=2')
+
+    def test_the_last_answer_says_how_long_the_next_has_to_wait(self):
+        slow = self.create_key("three", ALL_SCOPES, "--per-minute", "3")
+        answers = [self.get("/v1/executions", key=slow) for _ in range(4)]
+        told = [re.fullmatch(r'"default";r=(\d);t=(\d+)', answer.headers["RateLimit"]) for answer in answers]
+        self.assertEqual([(answer.status, int(said[1])) for answer, said in zip(answers, told)], [(200, 2), (200, 1), (200, 0), (429, 0)])
+        self.assertEqual([int(said[2]) for said in told[:2]], [0, 0])
+        for said in told[2:]:
+            self.assertIn(int(said[2]), range(15, 21))  # 20 s less what the requests themselves took
+        self.assertEqual(answers[3].headers["Retry-After"], told[3][2])
 
 
 class Anonymous(ApiCase):
