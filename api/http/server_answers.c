@@ -114,15 +114,21 @@ static bool make_shared(struct shared_answer *shared, const struct response *res
 
 /* The library copies headers into the connection before the callback's caller returns, so the last
  * request's own can be taken off when the next one comes: all on this thread. */
-static void remove_own_headers(struct MHD_Response *answer)
+static void replace_own_headers(struct shared_answer *shared, const struct response *response)
 {
-    static const char *const names[] = {"traceparent", "X-Request-Id", "RateLimit"};
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        const char *value = MHD_get_response_header(answer, names[i]);
+    for (size_t i = 0; i < shared->n_own; i++) {
+        const char *value = MHD_get_response_header(shared->answer, shared->own_names[i]);
         if (value != NULL) {
-            (void)MHD_del_response_header(answer, names[i], value);
+            (void)MHD_del_response_header(shared->answer, shared->own_names[i], value);
         }
     }
+    shared->n_own = 0;
+    for (size_t i = 0; i < response->n_headers; i++) {
+        if (response->headers[i].is_own) {
+            shared->own_names[shared->n_own++] = response->headers[i].name;
+        }
+    }
+    add_headers(shared->answer, response, true);
 }
 
 /* The handler left the body out, yet this answer needs one of its own. */
@@ -152,8 +158,7 @@ static struct MHD_Response *share_answer(struct answers *answers, struct respons
             return NULL;
         }
     }
-    remove_own_headers(found->answer);
-    add_headers(found->answer, response, true);
+    replace_own_headers(found, response);
     return found->answer;
 }
 

@@ -26,6 +26,8 @@ struct shared_answer {
     size_t n_headers;
     char *body; /* the library's to free */
     size_t body_len;
+    const char *own_names[RESPONSE_HEADERS_MAX]; /* on it now; static */
+    size_t n_own;
 };
 
 /* Of one polling thread, and used by it alone; all zero at first. */
