@@ -113,15 +113,22 @@ void trace_format(const struct trace *trace, char out[TRACE_PARENT_LEN + 1])
     memcpy(out + 52, (trace->flags & 1U) != 0 ? "-01" : "-00", 4);
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
 bool trace_request_id_is_valid(struct str text)
 {
-    if (text.len == 0 || text.len > 128) {
+    if (text.len == 0 || text.len > TRACE_REQUEST_ID_MAX || is_blank(text.ptr[0]) ||
+        is_blank(text.ptr[text.len - 1])) {
         return false;
     }
     for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] <= ' ' || text.ptr[i] > '~') {
+        unsigned char c = (unsigned char)text.ptr[i];
+        if ((c < ' ' && c != '\t') || c == 0x7f) {
             return false;
         }
     }
-    return true;
+    return str_is_utf8(text);
 }

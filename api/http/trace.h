@@ -30,5 +30,8 @@ void trace_start(struct trace *trace, struct str traceparent);
 /* "00-<trace>-<span>-<flags>". */
 void trace_format(const struct trace *trace, char out[TRACE_PARENT_LEN + 1]);
 
-/* May `text` be echoed as X-Request-Id? 1-128 visible ASCII characters. */
+#define TRACE_REQUEST_ID_MAX 256 /* bytes */
+
+/* May `text` be echoed as X-Request-Id? Whatever RFC 9110 section 5.5 lets stand in a field, if it
+ * is UTF-8: visible characters with blanks and tabs between. */
 bool trace_request_id_is_valid(struct str text);

@@ -87,8 +87,17 @@ class Traces(ApiCase):
             self.assertNotIn(trace.split("-")[1], bad.lower())
 
     def test_a_request_id_that_cannot_be_echoed_is_not(self):
-        self.assertIsNone(self.get("/health", key=None, headers={"X-Request-Id": "a b"}).headers["X-Request-Id"])
-        self.assertIsNone(self.get("/health", key=None, headers={"X-Request-Id": "x" * 129}).headers["X-Request-Id"])
+        for bad in (b"x" * 257, b"\xff", b"\xc3", b""):
+            answer = self.get("/health", key=None, headers={"X-Request-Id": bad})
+            self.assertEqual((answer.status, answer.headers["X-Request-Id"]), (200, None), bad)
+        for bad in (b"a\x1b[2J", b"a\x00b", b"a\x7f"):
+            self.assertEqual(self.get("/health", key=None, headers={"X-Request-Id": bad}).status, 400, bad)
+
+    def test_every_request_id_that_can_stand_in_a_header_is_echoed(self):
+        for good in ("req-17", "a b  c", "a\tb", 'x"; y=<z>, 1', "São João \u3042", "x" * 256):
+            for path in ("/health", "/openapi.json"):
+                answer = self.get(path, key=None, headers={"X-Request-Id": good.encode()})
+                self.assertEqual(answer.headers["X-Request-Id"].encode("latin-1").decode(), good, path)
 
 
 class Cors(ApiCase):

@@ -68,14 +68,34 @@ static void trace_starts_different_traces(void **state)
     assert_string_not_equal(one.trace_id, two.trace_id);
 }
 
-static void trace_echoes_only_visible_request_ids(void **state)
+static void trace_echoes_every_request_id_that_can_stand_in_a_header(void **state)
 {
     (void)state;
     assert_true(trace_request_id_is_valid(STR_LITERAL("req-17:/x~")));
     assert_false(trace_request_id_is_valid(STR_NONE));
-    assert_false(trace_request_id_is_valid(STR_LITERAL("a b")));
-    assert_false(trace_request_id_is_valid(STR_LITERAL("a\r\nb")));
-    assert_false(trace_request_id_is_valid(STR_LITERAL("\xc3\xa4")));
+    assert_true(trace_request_id_is_valid(STR_LITERAL("a b\tc")));
+    assert_true(trace_request_id_is_valid(STR_LITERAL("\xc3\xa4 \"x\", \xe3\x81\x82")));
+    static const char *const bad[] = {"",
+                                      " a",
+                                      "a\t",
+                                      "a\r\nb",
+                                      "a\nb",
+                                      "a\x01"
+                                      "b",
+                                      "a\x7f"
+                                      "b",
+                                      "\xc3",
+                                      "\xff",
+                                      "\xed\xa0\x80",
+                                      "a\x1b[2J"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_false(trace_request_id_is_valid(str_from(bad[i])));
+    }
+    assert_false(trace_request_id_is_valid(STR_LITERAL("a\0b")));
+    char longest[TRACE_REQUEST_ID_MAX + 1];
+    memset(longest, 'x', sizeof(longest));
+    assert_true(trace_request_id_is_valid((struct str){longest, TRACE_REQUEST_ID_MAX}));
+    assert_false(trace_request_id_is_valid((struct str){longest, sizeof(longest)}));
 }
 
 int main(void)
@@ -85,7 +105,7 @@ int main(void)
         cmocka_unit_test(trace_refuses_what_the_recommendation_forbids),
         cmocka_unit_test(trace_reads_later_versions_with_more_behind),
         cmocka_unit_test(trace_starts_different_traces),
-        cmocka_unit_test(trace_echoes_only_visible_request_ids),
+        cmocka_unit_test(trace_echoes_every_request_id_that_can_stand_in_a_header),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
