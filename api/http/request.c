@@ -2,6 +2,11 @@
 
 #include <string.h>
 
+#include "common/base/buf.h"
+
+/* No line of a head is longer. */
+#define JOINED_LINE_MAX (64UL * 1024)
+
 /* RFC 9110 section 5.6.2. */
 static bool is_token_byte(char c)
 {
@@ -86,15 +91,64 @@ size_t request_header_count(const struct request *request, const char *name)
     return count;
 }
 
-bool request_header_has(const struct request *request, const char *name, const char *token)
+static bool has_token(struct str list, struct str token)
 {
-    struct str rest = request_header(request, name);
-    while (rest.ptr != NULL) {
-        if (str_equal_nocase(str_trim(str_cut(&rest, ',')), str_from(token))) {
+    while (list.ptr != NULL) {
+        if (str_equal_nocase(str_trim(str_cut(&list, ',')), token)) {
             return true;
         }
     }
     return false;
+}
+
+bool request_header_has(const struct request *request, const char *name, const char *token)
+{
+    struct str wanted = str_from(name);
+    for (size_t i = 0; i < request->n_headers; i++) {
+        if (str_equal_nocase(request->headers[i].name, wanted) &&
+            has_token(request->headers[i].value, str_from(token))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The line at `first` gets the values of all behind it that have its name. */
+static void join_lines(struct request *request, size_t first)
+{
+    struct header *header = &request->headers[first];
+    struct buf joined CLEANUP(buf_release) = {0};
+    buf_init(&joined, request->n_headers * JOINED_LINE_MAX);
+    buf_add_str(&joined, header->value);
+    for (size_t i = first + 1; i < request->n_headers; i++) {
+        if (str_equal_nocase(request->headers[i].name, header->name)) {
+            buf_add_c(&joined, ", ");
+            buf_add_str(&joined, request->headers[i].value);
+        }
+    }
+    const char *kept = arena_strndup(request->arena, joined.ptr, joined.len);
+    if (kept != NULL) {
+        header->value = (struct str){kept, joined.len};
+    }
+}
+
+void request_join_lists(struct request *request)
+{
+    static const struct str lists[] = {{"Accept", 6}, {"If-None-Match", 13}, {"Prefer", 6}};
+    size_t n_lines[ARRAY_SIZE(lists)] = {0};
+    size_t first[ARRAY_SIZE(lists)] = {0};
+    for (size_t i = 0; i < request->n_headers; i++) {
+        for (size_t k = 0; k < ARRAY_SIZE(lists); k++) {
+            if (str_equal_nocase(request->headers[i].name, lists[k])) {
+                first[k] = n_lines[k]++ == 0 ? i : first[k];
+            }
+        }
+    }
+    for (size_t k = 0; k < ARRAY_SIZE(lists); k++) {
+        if (n_lines[k] > 1) {
+            join_lines(request, first[k]);
+        }
+    }
 }
 
 int64_t request_content_length(const struct request *request)

@@ -44,8 +44,12 @@ void request_set_target(struct request *request, struct str target);
 struct str request_header(const struct request *request, const char *name);
 size_t request_header_count(const struct request *request, const char *name);
 
-/* Is `token` in the comma-separated list of that header, any case? */
+/* Is `token` in the comma-separated list of that header, any case, on whichever of its lines? */
 bool request_header_has(const struct request *request, const char *name, const char *token);
+
+/* Makes one line of each list that came on several (RFC 9110 section 5.3: that means the same), for
+ * the lists that are looked at: Accept, If-None-Match, Prefer. Allocates only for those. */
+void request_join_lists(struct request *request);
 
 /* The declared body length; -1 if none is declared (chunked or absent). */
 int64_t request_content_length(const struct request *request);

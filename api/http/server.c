@@ -351,6 +351,7 @@ on_head(struct transaction *transaction, const char *method, const char *version
     if (!request_check(request, &problem)) {
         return refuse(transaction, &problem);
     }
+    request_join_lists(request);
     int64_t length = request_content_length(request);
     bool is_answered_at_once =
         length > OVERSIZE_PATIENCE_BYTES || request_header_has(request, "Expect", "100-continue");

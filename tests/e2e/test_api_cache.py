@@ -46,6 +46,31 @@ class Memory(reading.ReadingCase):
             for unknown in ('W/"0-0-0"', '"x"', etag[:-2] + '0"' if not etag.endswith('0"') else etag[:-2] + '1"', ""):
                 self.assertEqual(self.get(path, headers={"If-None-Match": unknown}).status, 200, (path, unknown))
 
+    def ask_in_lines(self, path, *lines):
+        """Status and content type; a header may come on several lines."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.putrequest("GET", path, skip_accept_encoding=True)
+            for name, value in (("X-API-Key", self.key), *lines):
+                connection.putheader(name, value)
+            connection.endheaders()
+            answer = connection.getresponse()
+            answer.read()
+            return answer.status, answer.headers["Content-Type"]
+        finally:
+            connection.close()
+
+    def test_a_list_may_come_on_several_lines(self):
+        for path in ("/v1/tickets", "/v1/executions", f"/v1/tickets/{self.desk.live()[0].ticket_id}"):
+            etag = self.read(path).headers["ETag"]
+            self.assertEqual(self.ask_in_lines(path, ("If-None-Match", '"zzz"'), ("X-A", "b"), ("if-none-match", etag))[0], 304, path)
+            self.assertEqual(self.ask_in_lines(path, ("If-None-Match", etag), ("If-None-Match", '"zzz"'))[0], 304, path)
+            self.assertEqual(self.ask_in_lines(path, ("If-None-Match", '"zzz"'), ("If-None-Match", '"yyy"'))[0], 200, path)
+        for path in ("/v1/tickets?limit=4", "/v1/executions"):
+            self.assertEqual(self.ask_in_lines(path, ("Accept", "application/xml"), ("Accept", "application/json")), (200, "application/json"))
+            self.assertEqual(self.ask_in_lines(path, ("Accept", "application/json;q=0.5"), ("Accept", "text/csv"))[1], "text/csv; charset=utf-8")
+            self.assertEqual(self.ask_in_lines(path, ("Accept", "application/xml"), ("Accept", "text/html"))[0], 406)
+
     def test_the_time_to_live_of_each_route_is_told(self):
         for path, ttl in TTLS.items():
             self.assertEqual(self.read(path).headers["Cache-Control"], f"private, max-age={ttl}", path)

@@ -1,5 +1,6 @@
 """What starts a load over HTTP: parameters, refusals, joining, waiting."""
 
+import http.client
 import threading
 import time
 import unittest
@@ -197,6 +198,18 @@ class Triggers(ApiCase):
         self.assertGreaterEqual(time.monotonic() - started, 1)
         self.assertEqual((answer.status, answer.headers["Preference-Applied"]), (202, "wait=1"), answer)
         self.assertEqual(answer.json()["status"], "accepted")
+
+    def test_a_preference_may_stand_on_a_line_of_its_own(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        started = time.monotonic()
+        connection.putrequest("POST", "/v1/loads/incidents")
+        for name, value in (("X-API-Key", self.key), ("Prefer", "respond-async"), ("Content-Length", "0"), ("Prefer", "wait=1")):
+            connection.putheader(name, value)
+        connection.endheaders()
+        answer = connection.getresponse()
+        self.assertEqual((answer.status, answer.headers["Preference-Applied"]), (202, "wait=1"))
+        self.assertGreaterEqual(time.monotonic() - started, 1)
+        connection.close()
 
     def test_waiting_holds_no_thread(self):
         done = []

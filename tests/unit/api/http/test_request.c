@@ -121,6 +121,40 @@ static void request_finds_tokens_in_lists(void **state)
     assert_false(request_header_has(&fixture.request, "connection", "clos"));
     assert_false(request_header_has(&fixture.request, "upgrade", "close"));
     request_fixture_release(&fixture);
+    request_fixture_init(&fixture, "GET", "/",
+                         LINES("Connection: keep-alive", "Connection: x, Close"));
+    assert_true(request_header_has(&fixture.request, "connection", "close"));
+    request_fixture_release(&fixture);
+}
+
+static void request_makes_one_line_of_a_list_on_several(void **state)
+{
+    (void)state;
+    struct request_fixture fixture;
+    request_fixture_init(&fixture, "GET", "/",
+                         LINES("accept: a/b", "X: 1", "Accept: c/d;q=0.5, e/f",
+                               "Prefer: respond-async", "X: 2", "ACCEPT: g/h",
+                               "If-None-Match: \"a\""));
+    const char *one_line = fixture.headers[6].value.ptr;
+    request_join_lists(&fixture.request);
+    assert_true(
+        str_equal_c(request_header(&fixture.request, "Accept"), "a/b, c/d;q=0.5, e/f, g/h"));
+    assert_true(str_equal_c(request_header(&fixture.request, "Prefer"), "respond-async"));
+    assert_true(str_equal_c(request_header(&fixture.request, "X"), "1"));
+    assert_ptr_equal(request_header(&fixture.request, "If-None-Match").ptr, one_line);
+    request_fixture_release(&fixture);
+}
+
+static void request_without_repeated_lists_costs_no_memory(void **state)
+{
+    (void)state;
+    struct request_fixture fixture;
+    request_fixture_init(
+        &fixture, "GET", "/",
+        LINES("Accept: a/b, c/d", "Prefer: wait=1", "If-None-Match: \"a\", \"b\""));
+    request_join_lists(&fixture.request);
+    assert_int_equal(fixture.arena.used_bytes, 0);
+    request_fixture_release(&fixture);
 }
 
 int main(void)
@@ -131,6 +165,8 @@ int main(void)
         cmocka_unit_test(request_cuts_targets),
         cmocka_unit_test(request_decodes_percent_and_nothing_broken),
         cmocka_unit_test(request_finds_tokens_in_lists),
+        cmocka_unit_test(request_makes_one_line_of_a_list_on_several),
+        cmocka_unit_test(request_without_repeated_lists_costs_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
