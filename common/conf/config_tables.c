@@ -103,8 +103,7 @@ static const struct option retry_options[] = {
      .min = MS,
      .max = HR,
      .help = "upper bound of the first random pause; doubles with each try. Unless written, never "
-             "longer "
-             "than `max_delay`"},
+             "longer than `max_delay`"},
     {.name = "max_delay",
      .type = OPTION_DURATION,
      .offset = offsetof(struct retry_config, max_delay_us),
