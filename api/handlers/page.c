@@ -92,18 +92,26 @@ write_position(const struct page *page, const struct db_result *rows, size_t row
 }
 
 /* </v1/tickets?...&cursor=...>; rel="next" */
-static void add_link(struct call *call, const struct buf *cursor)
+static bool add_link(struct call *call, const struct buf *cursor)
 {
     static const char *const except[] = {"cursor", NULL};
     struct buf link CLEANUP(buf_release) = {0};
-    buf_init(&link, 3500);
+    buf_init(&link, QUESTION_MAX);
     buf_addf(&link, "<%s?", call->match.route->pattern);
     size_t start = link.len;
     params_write_query(&call->params, except, &link);
-    buf_addf(&link, "%scursor=%s>; rel=\"next\"", link.len > start ? "&" : "", cursor->ptr);
-    if (!link.overflow) {
-        call->reading.link = (struct str){arena_strndup(call->arena, link.ptr, link.len), link.len};
+    /* Whoever is given this answer next may have asked for the format in the other way. */
+    if (call->reading.format != LIST_JSON && params_text(&call->params, "format") == NULL) {
+        buf_addf(&link, "%sformat=%s", link.len > start ? "&" : "",
+                 page_formats[call->reading.format]);
     }
+    buf_addf(&link, "%scursor=%s>; rel=\"next\"", link.len > start ? "&" : "", cursor->ptr);
+    const char *copy = link.overflow ? NULL : arena_strndup(call->arena, link.ptr, link.len);
+    if (copy == NULL) {
+        return problem_set(&call->problem, 413, "request_too_large", "the request is too large");
+    }
+    call->reading.link = (struct str){copy, link.len};
+    return true;
 }
 
 static void write_rows(struct buf *out,
@@ -146,7 +154,9 @@ void page_write_rows(const struct page *page,
         buf_init(&position, CURSOR_POSITION_MAX);
         write_position(page, rows, n_rows - 1, &position);
         cursor_write(buf_str(&page->question), buf_str(&position), &cursor);
-        add_link(call, &cursor);
+        if (!add_link(call, &cursor)) {
+            return;
+        }
     }
     buf_add_c(body, format == LIST_JSON ? "{\"data\":" : "");
     write_rows(body, format, form, rows, n_rows);

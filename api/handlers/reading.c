@@ -14,6 +14,8 @@
 #define HASH_BYTES   8
 #define META_COLUMNS 3
 #define META_MAX     200
+/* The path, a cursor, the format and the marks around them. */
+#define LINK_EXTRA_MAX 512
 
 static int by_text(const void *a, const void *b)
 {
@@ -31,6 +33,38 @@ static void sort_lists(struct params *params)
     }
 }
 
+static bool is_paged(const struct route *route)
+{
+    for (size_t i = 0; i < route->n_params; i++) {
+        if (strcmp(route->params[i].name, "cursor") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The link to the next page repeats the filters, and an answer whose head does not fit is never
+ * sent: better to know now than when there is a next page. What is let in here is let in on every
+ * page: asked by the link, with the filters as `key` writes them. */
+static bool check_link_fits(struct call *call, size_t key_bytes)
+{
+    const struct request *request = call->request;
+    int64_t link_bytes = (int64_t)key_bytes + LINK_EXTRA_MAX;
+    if (2 * link_bytes <= request->answer_spare_bytes || !is_paged(call->match.route)) {
+        return true;
+    }
+    const char *cursor = params_text(&call->params, "cursor");
+    link_bytes -= cursor != NULL ? (int64_t)strlen(cursor) : 0; /* another takes its place */
+    int64_t query_bytes = (int64_t)request->query.len;
+    int64_t longest_bytes = query_bytes > link_bytes ? query_bytes : link_bytes;
+    int64_t missing = longest_bytes - query_bytes + link_bytes - request->answer_spare_bytes;
+    return missing <= 0 ||
+           problem_set(&call->problem, 414, "query_too_long",
+                       "the filters leave no room for the link to the next page, which repeats "
+                       "them: name fewer values, or shorten the head by %lld bytes",
+                       (long long)missing);
+}
+
 bool reading_prepare(struct call *call)
 {
     static const char *const except[] = {"format", NULL};
@@ -41,7 +75,7 @@ bool reading_prepare(struct call *call)
                                           &reading->format, &call->problem)) {
         return false;
     }
-    if (route->slice_s == 0) {
+    if (route->slice_s == 0 && !route->is_list) {
         return true;
     }
     struct buf key CLEANUP(buf_release) = {0};
@@ -54,6 +88,12 @@ bool reading_prepare(struct call *call)
     buf_add_int(&key, (int)reading->format);
     buf_add_char(&key, '\n');
     params_write_query(&call->params, except, &key);
+    if (route->is_list && !check_link_fits(call, key.len)) {
+        return false;
+    }
+    if (route->slice_s == 0) {
+        return true;
+    }
     const char *copy = key.overflow ? NULL : arena_strndup(call->arena, key.ptr, key.len);
     if (copy != NULL) {
         reading->key = (struct str){copy, key.len};
@@ -115,7 +155,7 @@ static void give(struct call *call, struct cache_answer *answer, bool is_last_go
         response->origin = origin_of(answer, &meta);
     }
     if (answer->link != NULL) {
-        response_header(response, call->request, "Link", "%s", answer->link);
+        response_header_text(response, call->request, "Link", str_from(answer->link), false);
     }
     if (route->is_list) {
         response_header(response, call->request, "Vary", "Accept");

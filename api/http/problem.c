@@ -126,6 +126,7 @@ const char *problem_status_text(int status)
         {406, "Not Acceptable"},
         {409, "Conflict"},
         {413, "Content Too Large"},
+        {414, "URI Too Long"},
         {415, "Unsupported Media Type"},
         {422, "Unprocessable Content"},
         {429, "Too Many Requests"},

@@ -35,6 +35,8 @@ struct request {
     struct trace trace;
     struct str request_id; /* as sent, empty if absent or unfit to be echoed */
     struct header *headers;
+    /* What the answer's head may have beyond the usual; negative: not even that fits. */
+    int64_t answer_spare_bytes;
 };
 
 /* Cuts "/path?query" (or "http://host/path?query", or "*"). */

@@ -6,7 +6,7 @@
 
 #include "common/io/hash.h"
 
-/* The longest header value. */
+/* The longest header value that is formatted. */
 #define VALUE_MAX 4096
 
 void response_init(struct response *response)
@@ -37,8 +37,8 @@ void response_header_text(struct response *response,
                           struct str value,
                           bool is_own)
 {
-    if (value.len >= VALUE_MAX || response->n_headers == RESPONSE_HEADERS_MAX ||
-        memchr(value.ptr, '\r', value.len) != NULL || memchr(value.ptr, '\n', value.len) != NULL) {
+    if (response->n_headers == RESPONSE_HEADERS_MAX || memchr(value.ptr, '\r', value.len) != NULL ||
+        memchr(value.ptr, '\n', value.len) != NULL) {
         return;
     }
     const char *copy = arena_strndup(request->arena, value.ptr, value.len);

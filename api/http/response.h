@@ -49,14 +49,14 @@ void response_release(struct response *response);
 /* Forgets what was built so far, headers included. */
 void response_reset(struct response *response);
 
-/* `name` is static. Refuses (drops) values with line breaks. */
+/* `name` is static. Refuses (drops) values with line breaks, and those above 4 KiB. */
 void response_header(struct response *response,
                      const struct request *request,
                      const char *name,
                      const char *format,
                      ...) PRINTF_FORMAT(4, 5);
 
-/* The same without a format; `is_own`: see above. */
+/* The same without a format, for values of any length; `is_own`: see above. */
 void response_header_text(struct response *response,
                           const struct request *request,
                           const char *name,

@@ -19,7 +19,13 @@
 /* A head with the longest credential fits twice. The library wipes all of it behind each request,
  * and each open connection has one. */
 #define CONNECTION_MEMORY_BYTES (16UL * 1024)
-#define ARENA_EXTRA_BYTES       (256UL * 1024)
+/* What the library keeps there beside the head, and for each of its lines. */
+#define CONNECTION_OTHER_BYTES 256UL
+#define HEADER_BYTES           64UL
+/* The head of an answer without Link, X-Request-Id and what browsers are told of origins. */
+#define ANSWER_HEAD_BYTES 768UL
+#define ANSWER_CORS_BYTES 320UL
+#define ARENA_EXTRA_BYTES (256UL * 1024)
 /* Enough for most requests: hundreds may wait for one answer. */
 #define ARENA_FIRST_BYTES (4UL * 1024)
 /* Closing while the client still writes resets the connection, and the answer may be lost with it.
@@ -159,6 +165,17 @@ static bool keep_transaction(struct transaction *transaction)
     return true;
 }
 
+/* libmicrohttpd 0.9 would next cut the query into arguments that nobody asks it for, each at the
+ * cost of 64 bytes of the connection's memory: behind two hundred none is left for an answer. It
+ * looks in this very buffer, which is its own and no constant. */
+static void hide_query(const char *target)
+{
+    const char *query = strchr(target, '?');
+    if (query != NULL) {
+        ((char *)(uintptr_t)query)[1] = '\0';
+    }
+}
+
 static void *on_target(void *cls, const char *target, struct MHD_Connection *connection)
 {
     struct server *server = cls;
@@ -176,6 +193,9 @@ static void *on_target(void *cls, const char *target, struct MHD_Connection *con
     transaction->raw_target_len = strlen(target);
     transaction->body_dropped = 0;
     buf_add(&transaction->target, target, transaction->raw_target_len);
+    if (server->checks_lines) {
+        hide_query(target);
+    }
     struct exchange *exchange = &transaction->exchange;
     exchange->user = NULL;
     exchange->request = (struct request){.arena = &exchange->arena};
@@ -301,6 +321,20 @@ static enum MHD_Result refuse(struct transaction *transaction, const struct prob
     return send_answer(transaction);
 }
 
+/* Head and answer share the connection's memory; an answer that does not fit is never sent. */
+static int64_t spare_bytes(const struct transaction *transaction)
+{
+    const struct request *request = &transaction->exchange.request;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(transaction->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    size_t origin = request_header(request, "Origin").len;
+    size_t taken = (info != NULL ? info->header_size : CONNECTION_MEMORY_BYTES) +
+                   request->n_headers * HEADER_BYTES + CONNECTION_OTHER_BYTES;
+    size_t usual =
+        ANSWER_HEAD_BYTES + request->request_id.len + (origin > 0 ? ANSWER_CORS_BYTES + origin : 0);
+    return (int64_t)CONNECTION_MEMORY_BYTES - (int64_t)taken - (int64_t)usual;
+}
+
 static void read_head(struct transaction *transaction,
                       const char *method,
                       const char *version,
@@ -327,6 +361,7 @@ static void read_head(struct transaction *transaction,
     if (trace_request_id_is_valid(request_id)) {
         request->request_id = request_id;
     }
+    request->answer_spare_bytes = spare_bytes(transaction);
 }
 
 static enum MHD_Result
@@ -340,6 +375,12 @@ on_head(struct transaction *transaction, const char *method, const char *version
     if (overflow) {
         (void)problem_set(&problem, 431, "too_many_headers", "send at most %d headers",
                           REQUEST_HEADERS_MAX);
+        return refuse(transaction, &problem);
+    }
+    if (request->answer_spare_bytes < 0) {
+        (void)problem_set(&problem, 431, "head_too_large",
+                          "the head of the request leaves no room for that of the answer: send at "
+                          "most 14 KiB, in fewer lines");
         return refuse(transaction, &problem);
     }
     if (server->checks_lines && !lines_are_clean(transaction, method, version)) {

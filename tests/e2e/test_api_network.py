@@ -121,6 +121,21 @@ class Raw(api_case.ApiCase):
             connection.sendall(b"Connection: close\r\n\r\n")
             self.assertTrue(connection.recv(4096).startswith(b"HTTP/1.1 200 "))
 
+    def test_a_head_that_leaves_no_room_for_an_answer_is_refused_by_one(self):
+        def ask(lines):
+            return self.send(b"GET /health?x HTTP/1.1\r\nHost: x\r\n" + lines + b"Connection: close\r\n")
+        for number in (0, 20, 40):
+            statuses = [ask(b"".join(b"X-%d: y\r\n" % i for i in range(number)) + b"X-A: " + b"y" * length + b"\r\n")[9:12]
+                        for length in range(8000, 15600 - number * 80, 100)]
+            self.assertEqual(set(statuses), {b"400", b"431"}, number)  # 400: there is no parameter x
+            self.assertEqual(statuses, sorted(statuses))
+
+    def test_hundreds_of_parameters_are_read(self):
+        for number in (100, 180, 200, 300, 1000):
+            received = self.send(b"GET /v1/tickets?" + b"&".join(b"source=s%d" % (i % 50) for i in range(number)) +
+                                 b" HTTP/1.1\r\nHost: x\r\n" + self.auth + b"Connection: close\r\n")
+            self.assertEqual(received[9:12], b"200", (number, received[:300]))
+
     def test_white_space_around_a_value_is_no_fault(self):
         for headers in (b"X-A:b\r\n", b"X-A:   b\t\r\n", b"X-A:\r\n"):
             received = self.send(b"GET /health HTTP/1.1\r\nHost: x\r\n" + headers + b"Connection: close\r\n")

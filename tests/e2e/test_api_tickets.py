@@ -113,6 +113,55 @@ class Lists(reading.ReadingCase):
         self.assertEqual(len(seen), len(set(seen)))
         self.assertEqual(set(seen), self.ids())
 
+    def follow(self, target, headers=None):
+        """The walk by its links: the answers, or None where the first page is refused as too long."""
+        answers = []
+        while target:
+            answer = self.get(target, headers=headers)
+            if answer.status != 200 and not answers:
+                self.assert_problem(answer, 414, "query_too_long", "name fewer values")
+                return None
+            self.assertEqual(answer.status, 200, target)
+            answers.append(answer)
+            link = answer.headers["Link"]
+            if answer.headers["Content-Type"] == "application/json":
+                self.assertEqual(link is not None, answer.json()["page"]["has_more"])
+            target = link[1:link.index(">")] if link else None
+        return answers
+
+    def test_a_page_has_its_link_however_long_the_filters_or_the_query_is_refused(self):
+        everything = urllib.parse.urlencode([("queue", queue) for queue in desk.QUEUES if queue], doseq=True)
+        wanted = len(self.expected(lambda t: t.queue in desk.QUEUES and t.queue))
+        accepted = {}
+        for head in (0, 4000, 8000):
+            headers = {"X-Long": "x" * head}
+            for length in (*range(500, 12000 - head, 500), *range(5900 - head // 2, 6800 - head // 2, 50)):
+                target = f"/v1/tickets?limit=60&{everything}&queue={'x' * length}"
+                answers = self.follow(target, headers)
+                accepted[head, length] = answers is not None
+                if answers:
+                    self.assertEqual(sum(len(answer.json()["data"]) for answer in answers), wanted, (head, length))
+        self.assertTrue(accepted[0, 6000])
+        self.assertTrue(accepted[8000, 1500])
+        self.assertFalse(accepted[0, 8000])
+
+    def test_filters_that_grow_in_the_link_are_walked_or_refused_too(self):
+        new = "/v1/tickets?limit=7&queue=Network"
+        short = self.follow(new)
+        for more in ("&queue=" + "'" * 1900, "&" + "&".join(f"category={'x' * 50}{i}&category=Hardware" for i in range(60)),
+                     "&status=new,pending,closed,resolved,cancelled,in_progress,unmapped" * 60):
+            self.assertGreater(len(self.follow(new + more)), 1)
+        self.assertEqual(len(self.follow(new + "&queue=Network" * 900)), len(short))
+        for more in ("&queue=" + "'" * 2700, "&queue=" + "'" * 9000, "&" + "&".join(f"category={'x' * 100}{i}" for i in range(64))):
+            self.assertIsNone(self.follow(new + more))
+
+    def test_a_link_goes_on_in_the_format_of_its_page_however_that_was_asked_for(self):
+        one = self.read("/v1/tickets?limit=9&kind=Bug", headers={"Accept": "text/csv"})
+        two = self.read("/v1/tickets?limit=9&kind=Bug&format=csv")
+        for answer in (one, two):
+            link = answer.headers["Link"]
+            self.assertEqual(self.get(link[1:link.index(">")]).headers["Content-Type"], "text/csv; charset=utf-8")
+
     def test_altered_cursors_are_refused(self):
         cursor = self.read("/v1/tickets?limit=5&status=new").json()["page"]["next_cursor"]
         self.read(f"/v1/tickets?limit=50&status=new&cursor={cursor}")

@@ -104,6 +104,22 @@ static void response_drops_headers_that_would_split(void **state)
     request_fixture_release(&fixture);
 }
 
+static void response_keeps_headers_as_long_as_they_are(void **state)
+{
+    (void)state;
+    struct request_fixture fixture;
+    request_fixture_init(&fixture, "GET", "/", NULL);
+    struct response response;
+    response_init(&response);
+    char text[9000];
+    memset(text, 'x', sizeof(text));
+    response_header_text(&response, &fixture.request, "Link", (struct str){text, sizeof(text)},
+                         false);
+    assert_int_equal(strlen(header_of(&response, "Link")), sizeof(text));
+    response_release(&response);
+    request_fixture_release(&fixture);
+}
+
 static void problem_cuts_long_texts_between_characters(void **state)
 {
     (void)state;
@@ -161,6 +177,7 @@ int main(void)
         cmocka_unit_test(response_digest_follows_the_content),
         cmocka_unit_test(response_problem_is_rfc_9457_and_replaces_all),
         cmocka_unit_test(response_drops_headers_that_would_split),
+        cmocka_unit_test(response_keeps_headers_as_long_as_they_are),
         cmocka_unit_test(problem_cuts_long_texts_between_characters),
         cmocka_unit_test(problem_of_an_error_never_quotes_the_connection),
     };
