@@ -19,7 +19,9 @@ bool host_is_loopback(struct str host)
     if (host.len > 0 && host.ptr[0] == '[') {
         host.ptr++;
         host.len--;
-        return str_equal_c(str_cut(&host, ']'), "::1");
+        struct str address = str_cut(&host, ']');
+        bool is_whole = host.ptr != NULL && (host.len == 0 || host.ptr[0] == ':');
+        return is_whole && str_equal_c(address, "::1");
     }
     if (str_equal_c(host, "::1")) {
         return true;
