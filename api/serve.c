@@ -1,5 +1,6 @@
 #include "api/serve.h"
 
+#include <assert.h>
 #include <malloc.h>
 #include <sched.h>
 #include <signal.h>
@@ -131,6 +132,7 @@ start_server(struct service *service, const char *address, size_t threads, struc
 
 static void init_public(struct services *services, const struct config *config)
 {
+    assert(public_routes_count <= ARRAY_SIZE(services->route_names));
     for (size_t i = 0; i < public_routes_count; i++) {
         services->route_names[i] = public_routes[i].pattern;
     }

@@ -88,7 +88,6 @@ const struct param_spec executions_params[] = {
     {.name = "since", .type = PARAM_INSTANT, .help = "Queued at or after this time."},
     PAGE_PARAMS,
 };
-const size_t executions_params_count = ARRAY_SIZE(executions_params);
 
 /* The version of all projections and the time of the reading. */
 static bool read_version(struct call *call, struct buf *ret_as_of, int64_t *ret_version)

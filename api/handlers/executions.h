@@ -14,8 +14,8 @@ void executions_answer(struct call *call);
 void execution_answer(struct call *call);
 void execution_cancel_answer(struct call *call);
 
-extern const struct param_spec executions_params[];
-extern const size_t executions_params_count;
+#define N_EXECUTIONS_PARAMS 7
+extern const struct param_spec executions_params[N_EXECUTIONS_PARAMS];
 
 /* Appends the execution with its tasks as a JSON object; `extra` (members, may be "") comes first.
  * False: no such execution (or the problem is set). *ret_version: of the projections. */

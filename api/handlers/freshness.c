@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "common/io/db.h"
+
 #define DESCRIPTION_MAX (1024UL * 1024)
 
 const struct list_column freshness_columns[] = {
@@ -10,6 +12,12 @@ const struct list_column freshness_columns[] = {
     {"last_status", CELL_TEXT},   {"last_error", CELL_TEXT},
 };
 const size_t freshness_columns_count = ARRAY_SIZE(freshness_columns);
+
+bool freshness_is_fresh(const struct db_result *rows, size_t row)
+{
+    return !db_is_null(rows, row, FRESHNESS_LAG_SECONDS) &&
+           db_int64(rows, row, FRESHNESS_LAG_SECONDS) <= FRESH_SECONDS;
+}
 
 static void add_task(struct buf *out, const char *load, const char *source, const char *task)
 {

@@ -39,7 +39,6 @@ const struct param_spec load_trigger_params[] = {
      .fallback = "false",
      .help = "Lets deletions pass that the fuse would hold."},
 };
-const size_t load_trigger_params_count = ARRAY_SIZE(load_trigger_params);
 
 /* An order that was queued, for the runs of the handler that wait for it. */
 struct trigger {

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <stddef.h>
-
 #include "api/http/params.h"
 
 struct call;
@@ -14,5 +12,5 @@ void load_trigger_v1_answer(struct call *call);
 /* GET /v1/loads: what can be loaded, and how fresh it is. */
 void loads_answer(struct call *call);
 
-extern const struct param_spec load_trigger_params[];
-extern const size_t load_trigger_params_count;
+#define N_TRIGGER_PARAMS 6
+extern const struct param_spec load_trigger_params[N_TRIGGER_PARAMS];

@@ -16,7 +16,6 @@ static const struct list_column load_columns[] = {
     {"last_finished_at", CELL_INSTANT},
 };
 
-/* What of the answer does not move with the clock: the basis of its ETag. */
 struct writer {
     struct buf *out;
     struct meta meta;
@@ -32,19 +31,8 @@ static void write_cells(struct buf *out,
                         size_t first_column)
 {
     for (size_t i = 0; i < n_columns; i++) {
-        size_t column = first_column + i;
-        buf_addf(out, ",\"%s\":", columns[i].name);
-        if (db_is_null(rows, row, column)) {
-            buf_add_c(out, "null");
-        } else if (columns[i].kind == CELL_NUMBER) {
-            buf_add_str(out, db_str(rows, row, column));
-        } else if (columns[i].kind == CELL_INSTANT) {
-            buf_add_char(out, '"');
-            list_write_instant(out, db_str(rows, row, column));
-            buf_add_char(out, '"');
-        } else {
-            buf_add_json_string(out, db_str(rows, row, column));
-        }
+        buf_add_char(out, ',');
+        list_write_member(out, &columns[i], rows, row, first_column + i);
     }
 }
 
@@ -75,9 +63,7 @@ write_task(struct writer *writer, const struct db_result *rows, size_t row, bool
     buf_add_c(out, ",\"task\":");
     buf_add_json_string(out, db_str(rows, row, FRESHNESS_TASK));
     write_cells(out, freshness_columns, freshness_columns_count, rows, row, FRESHNESS_VERSION);
-    bool is_fresh = !db_is_null(rows, row, FRESHNESS_LAG_SECONDS) &&
-                    db_int64(rows, row, FRESHNESS_LAG_SECONDS) <= FRESH_SECONDS;
-    buf_addf(out, ",\"fresh\":%s}", is_fresh ? "true" : "false");
+    buf_addf(out, ",\"fresh\":%s}", freshness_is_fresh(rows, row) ? "true" : "false");
     note_age(writer, rows, row);
 }
 

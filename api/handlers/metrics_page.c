@@ -29,7 +29,7 @@ static const struct {
     {"foz_task_last_success_timestamp_seconds", "Last publish of the task that succeeded."},
     {"foz_task_last_change_timestamp_seconds", "Last publish of the task that changed a row."},
     {"foz_task_lag_seconds", "Time since the last publish of the task that succeeded."},
-    {"foz_task_fresh", "1 if the task's lag is at most 300 seconds."},
+    {"foz_task_fresh", "1 if the task's lag is at most " FRESH_SECONDS_TEXT " seconds."},
     {"foz_task_version", "Projection version of the task."},
     {"foz_task_last_status", "1 for the status of the task's last run."},
     {"foz_task_last_records", "Records of the task's last run."},

@@ -12,9 +12,6 @@
 #include "api/handlers/technicians.h"
 #include "api/handlers/tickets.h"
 
-#define N_TRIGGER_PARAMS    6
-#define N_EXECUTIONS_PARAMS 7
-
 static void openapi_answer(struct call *call)
 {
     struct buf *body = &call->response->body;

@@ -21,7 +21,6 @@ enum {
     IS_STANDBY,
 };
 
-/* Columns of api_freshness.sql that are said of a task, beside its names. */
 struct health {
     struct buf *out;
     const struct db_result *tasks;
@@ -48,12 +47,6 @@ static bool feeds_tickets(const struct db_result *tasks, size_t row)
     return db_bool(tasks, row, FRESHNESS_FEEDS_TICKETS);
 }
 
-static bool is_fresh(const struct db_result *tasks, size_t row)
-{
-    return !db_is_null(tasks, row, FRESHNESS_LAG_SECONDS) &&
-           db_int64(tasks, row, FRESHNESS_LAG_SECONDS) <= FRESH_SECONDS;
-}
-
 static void judge_task(struct health *health, size_t row)
 {
     const struct db_result *tasks = health->tasks;
@@ -62,11 +55,12 @@ static void judge_task(struct health *health, size_t row)
     const char *status = db_text(tasks, row, FRESHNESS_LAST_STATUS);
     bool has_failed = strcmp(status, "error") == 0 || strcmp(status, "held") == 0 ||
                       strcmp(status, "partial") == 0 || strcmp(status, "interrupted") == 0;
-    if (feeds_tickets(tasks, row) && !is_fresh(tasks, row)) {
+    if (feeds_tickets(tasks, row) && !freshness_is_fresh(tasks, row)) {
         health->is_stale = true;
         add_reason(health,
                    db_is_null(tasks, row, FRESHNESS_LAG_SECONDS) ? "was never loaded"
-                                                                 : "older than 300 s",
+                                                                 : "older than " FRESH_SECONDS_TEXT
+                                                                   " s",
                    source, task);
     }
     if (has_failed) {
@@ -105,7 +99,8 @@ static void write_task(struct buf *out, const struct db_result *tasks, size_t ro
         list_write_member(out, &freshness_columns[i], tasks, row, FRESHNESS_VERSION + i);
     }
     buf_addf(out, ",\"feeds_tickets\":%s,\"fresh\":%s}",
-             feeds_tickets(tasks, row) ? "true" : "false", is_fresh(tasks, row) ? "true" : "false");
+             feeds_tickets(tasks, row) ? "true" : "false",
+             freshness_is_fresh(tasks, row) ? "true" : "false");
 }
 
 /* Does this row begin the tasks of its source? They come by load: a source has one type, and the
@@ -131,7 +126,7 @@ static void write_source(struct buf *out, const struct db_result *tasks, size_t 
             !feeds_tickets(tasks, row)) {
             continue;
         }
-        all_fresh = all_fresh && is_fresh(tasks, row);
+        all_fresh = all_fresh && freshness_is_fresh(tasks, row);
         if (!db_is_null(tasks, row, FRESHNESS_LAG_SECONDS) &&
             (oldest == SIZE_MAX || db_int64(tasks, row, FRESHNESS_LAG_SECONDS) >
                                        db_int64(tasks, oldest, FRESHNESS_LAG_SECONDS))) {

@@ -22,7 +22,7 @@ enum param_type {
     PARAM_INSTANT, /* RFC 3339 or a bare date */
     PARAM_INTEGER, /* min..max */
     PARAM_CHOICE,  /* one of choices */
-    PARAM_BOOL,    /* true or false */
+    PARAM_BOOL,    /* true or false, 1 or 0, yes or no, on or off */
 };
 
 struct param_spec {

@@ -72,8 +72,8 @@ void response_problem(struct response *response,
                       const struct problem *problem);
 
 /* Sets ETag `W/"basis"` and Cache-Control; true when If-None-Match already has it: then the answer
- * has become a 304 without a body. Call after the body is built. `ttl_s` 0 = no-cache (keep, but
- * ask each time). */
+ * has become a 304 without a body. Call after the body is built. `ttl_s` 0 = max-age=0 (keep,
+ * but ask each time). */
 bool response_validate(struct response *response,
                        const struct request *request,
                        struct str basis,

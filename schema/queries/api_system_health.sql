@@ -1,4 +1,4 @@
--- The state of the queue and of the dead letters. $1 JSON array of {load, source, task}.
+-- The state of the queue and of the dead letters.
 SELECT (SELECT count(*) FROM ops.execution_log WHERE status = 'queued'),
        (SELECT count(*) FROM ops.execution_log WHERE status = 'running'),
        (SELECT CASE WHEN count(*) > 0
