@@ -243,6 +243,7 @@ BEGIN
            WHERE p.old_rev IS NOT NULL AND f.old IS DISTINCT FROM f.new
           HAVING count(*) > 0) e
        WHERE true %2$s
+       ORDER BY p.rev, e.type <> 'TicketCreatedV1', e.type
       ON CONFLICT DO NOTHING
       $q$, CASE WHEN NOT p_all THEN 'AND w.id IN (SELECT d.id FROM pg_temp.delta d)' END,
       CASE WHEN NOT p_all THEN $q$AND ((p.id, p.rev) IN (SELECT d.id, d.rev FROM pg_temp.delta d WHERE d.kind <> 'd')

@@ -198,6 +198,7 @@ BEGIN
          WHERE l.linked_action IN (0, 15, 16) AND coalesce(l.id_search_option, 0) NOT IN (5, 8, 12)
            AND coalesce(l.id_search_option, 0) > 0) e
      WHERE l.source = $1 %s
+     ORDER BY l.id
     ON CONFLICT DO NOTHING
     $q$, CASE WHEN NOT p_all THEN 'AND l.id IN (SELECT d.id FROM pg_temp.delta d WHERE d.kind = ''i'')' END)
     USING p_source, p_execution, p_trace;

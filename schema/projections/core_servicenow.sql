@@ -113,7 +113,10 @@ BEGIN
 END
 $$;
 
--- ServiceNow says itself which SLA was breached, and when its time was over.
+-- ServiceNow says itself which SLA was breached, and when its time was over. Each has an event of its
+-- own, also of several that were over at once. But there may be one that does not name its record: of a
+-- clock that ran out before ServiceNow said so, or from when ids did not. It is that of one SLA it can
+-- be, of which there is no other; whichever that is said to be, the rest get theirs and all are told once.
 CREATE OR REPLACE FUNCTION core.servicenow_history(
   p_source text, p_task text, p_all boolean, p_execution bigint, p_trace text) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -122,17 +125,33 @@ BEGIN
     RETURN;
   END IF;
   EXECUTE format($q$
+    WITH breach AS (
+      SELECT l.sys_id, l.sla, $1 || ':' || l.task AS ticket_id, l.planned_end_time AS due_at,
+             coalesce(l.planned_end_time, l.sys_updated_on, now()) AS occurred_at,
+             CASE WHEN l.planned_end_time IS NULL
+                  THEN core.event_id($1 || ':' || l.task, 'TicketSlaBreachedV1', l.sys_id)
+                  ELSE core.event_id($1 || ':' || l.task, 'TicketSlaBreachedV1', l.planned_end_time::text, l.sys_id) END AS event_id
+        FROM servicenow.incident_sla l
+       WHERE l.source = $1 AND l.has_breached AND l.task IS NOT NULL %s),
+    untold AS (
+      SELECT b.*, EXISTS (
+               SELECT FROM core.ticket_event e
+                WHERE e.ticket_id = b.ticket_id AND coalesce(e.payload ->> 'sla' = b.sla, true)
+                  AND e.event_id IN (core.event_id(b.ticket_id, 'TicketSlaBreachedV1', b.due_at::text),
+                                     core.event_id(b.ticket_id, 'TicketSlaBreachedV1', b.due_at::text, 'resolve'))) AS may_be_told
+        FROM breach b
+       WHERE NOT EXISTS (SELECT FROM core.ticket_event e WHERE e.ticket_id = b.ticket_id AND e.event_id = b.event_id))
     INSERT INTO core.ticket_event (event_id, ticket_id, type, occurred_at, execution_id, trace_id, payload)
-    SELECT CASE WHEN l.planned_end_time IS NULL
-                THEN core.event_id($1 || ':' || l.task, 'TicketSlaBreachedV1', l.sys_id)
-                ELSE core.event_id($1 || ':' || l.task, 'TicketSlaBreachedV1', l.planned_end_time::text) END,
-           $1 || ':' || l.task, 'TicketSlaBreachedV1',
-           coalesce(l.planned_end_time, l.sys_updated_on, now()), $2, $3,
-           jsonb_build_object('clock', 'sla', 'due_at', l.planned_end_time, 'sla', l.sla)
-      FROM servicenow.incident_sla l
-     WHERE l.source = $1 AND l.has_breached AND l.task IS NOT NULL %s
+    SELECT u.event_id, u.ticket_id, 'TicketSlaBreachedV1', u.occurred_at, $2, $3,
+           jsonb_build_object('clock', 'sla', 'due_at', u.due_at, 'sla', u.sla)
+      FROM (SELECT o.*, row_number() OVER (PARTITION BY o.ticket_id, o.due_at, o.may_be_told ORDER BY o.sys_id) AS n
+              FROM untold o) u
+     WHERE NOT (u.may_be_told AND u.n = 1)
+     ORDER BY u.occurred_at
     ON CONFLICT DO NOTHING
-    $q$, CASE WHEN NOT p_all THEN 'AND l.sys_id IN (SELECT d.sys_id FROM pg_temp.delta d WHERE d.kind <> ''d'')' END)
+    $q$, CASE WHEN NOT p_all THEN 'AND l.task IN (
+                 SELECT o.task FROM pg_temp.delta d JOIN servicenow.incident_sla o ON o.source = $1 AND o.sys_id = d.sys_id
+                  WHERE d.kind <> ''d'')' END)
     USING p_source, p_execution, p_trace;
 END
 $$;

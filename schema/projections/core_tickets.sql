@@ -46,7 +46,7 @@ BEGIN
        WHERE e.ticket_id = c.ticket_id AND e.type = 'TicketDeletedV1' AND e.payload ->> 'how' <> 'trashed'
          AND NOT EXISTS (SELECT FROM core.ticket_event r
                           WHERE r.ticket_id = c.ticket_id AND r.event_id = core.event_id(c.ticket_id, 'TicketRestoredV1', e.event_id::text))
-       ORDER BY e.recorded_at DESC LIMIT 1) d ON NOT p_only_new
+       ORDER BY e.seq DESC LIMIT 1) d ON NOT p_only_new
    -- The first condition spares most tickets the look at their events.
    WHERE c.ticket_id IS NOT NULL
      AND ((c.old).ticket_id IS NULL OR ((c.old).deleted_at IS NOT NULL AND c.deleted_at IS NULL))
@@ -116,8 +116,9 @@ BEGIN
 END
 $$;
 
--- Deadlines that passed, of the tickets in pg_temp.change. Each is one happening: a deadline that
--- moves later can pass again. Sources with a verdict of their own tell by their history.
+-- Deadlines that passed, of the tickets in pg_temp.change. Each is one happening of its clock: a deadline
+-- that moves later can pass again. Of ServiceNow only the time is known here; which SLA it was its history
+-- tells, and what that has told is not told again. Nor is what was recorded before ids named the clock.
 CREATE OR REPLACE FUNCTION core.record_breaches(
   p_condition text, p_at timestamptz, p_execution bigint, p_trace text) RETURNS bigint
 LANGUAGE plpgsql AS $$
@@ -126,7 +127,7 @@ DECLARE
 BEGIN
   EXECUTE format($q$
     INSERT INTO core.ticket_event (event_id, ticket_id, type, occurred_at, execution_id, trace_id, payload)
-    SELECT core.event_id(t.ticket_id, 'TicketSlaBreachedV1', b.due_at::text), t.ticket_id, 'TicketSlaBreachedV1',
+    SELECT core.event_id(t.ticket_id, 'TicketSlaBreachedV1', b.due_at::text, b.clock), t.ticket_id, 'TicketSlaBreachedV1',
            b.due_at, $2, $3, jsonb_build_object('clock', b.clock, 'due_at', b.due_at)
       FROM core.ticket t
      CROSS JOIN LATERAL (
@@ -139,6 +140,9 @@ BEGIN
                 AND t.sla_owned_after_s > extract(epoch FROM t.sla_own_due_at - t.opened_at))
             OR (t.sla_owned_after_s = 0 AND t.sla_own_due_at < $1)) b
      WHERE NOT t.sla_waits AND t.deleted_at IS NULL AND (%s)
+       AND NOT EXISTS (SELECT FROM core.ticket_event e
+                        WHERE e.ticket_id = t.ticket_id AND e.type = 'TicketSlaBreachedV1' AND e.occurred_at = b.due_at
+                          AND (t.source_type = 'servicenow' OR e.payload ->> 'clock' = b.clock))
     ON CONFLICT DO NOTHING
     $q$, p_condition) USING p_at, p_execution, p_trace;
   GET DIAGNOSTICS v_n = ROW_COUNT;

@@ -56,9 +56,10 @@ SELECT i.source, i.external_id, i.technician_id, i.name, i.email, i.team FROM co
 COMMENT ON VIEW api.technician_identity IS 'who a person is at each source';
 
 CREATE OR REPLACE VIEW api.ticket_event AS
-SELECT e.event_id, e.ticket_id, e.type, e.occurred_at, e.recorded_at, e.execution_id, e.trace_id, e.payload
+SELECT e.event_id, e.ticket_id, e.type, e.occurred_at, e.recorded_at, e.execution_id, e.trace_id, e.payload, e.seq
   FROM core.ticket_event e;
 
-COMMENT ON VIEW api.ticket_event IS 'what happened to tickets; append-only; payloads as schema/events describes them';
+COMMENT ON VIEW api.ticket_event IS 'what happened to tickets, in order by occurred_at and seq; append-only; payloads as schema/events describes them';
 COMMENT ON COLUMN api.ticket_event.occurred_at IS 'by the source''s clock';
 COMMENT ON COLUMN api.ticket_event.recorded_at IS 'when it was written here';
+COMMENT ON COLUMN api.ticket_event.seq IS 'orders what happened at one instant of the source''s clock';

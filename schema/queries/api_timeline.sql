@@ -10,7 +10,7 @@ SELECT json_build_object(
          'events', (SELECT coalesce(json_agg(json_build_object(
                              'event_id', e.event_id, 'type', e.type, 'occurred_at', api.instant(e.occurred_at),
                              'recorded_at', api.instant(e.recorded_at), 'execution_id', e.execution_id, 'trace_id', e.trace_id,
-                             'payload', e.payload) ORDER BY e.occurred_at, e.recorded_at, e.event_id), '[]')
+                             'payload', e.payload) ORDER BY e.occurred_at, e.seq), '[]')
                       FROM api.ticket_event e WHERE e.ticket_id = $1::text),
          'slas', (SELECT coalesce(json_agg(json_build_object(
                            'sla_id', s.sla_id, 'name', s.name, 'stage', s.stage, 'active', s.is_active,

@@ -75,6 +75,20 @@ class Glpi(CoreCase):
         self.assertEqual(late, {event["ticket_id"] for event in self.events(kind="TicketSlaBreachedV1")})
         self.check_rebuild()
 
+    def test_two_clocks_that_run_out_at_once_are_two_breaches(self):
+        late = {"time_to_own": at("02 08:00"), "time_to_resolve": at("02 08:00")}
+        self.publish("desk", "ticket", self.glpi_ticket(1, **late), *[self.glpi_ticket(key, time_to_own="2099-01-01") for key in (2, 3)])
+        # As ids were before they named the clock.
+        query.script(self.url, f"""SET TimeZone TO 'UTC'; INSERT INTO core.ticket_event (event_id, ticket_id, type, occurred_at, payload)
+            SELECT core.event_id(t, 'TicketSlaBreachedV1', due::text), t, 'TicketSlaBreachedV1', due,
+                   jsonb_build_object('clock', clock, 'due_at', due)
+              FROM (VALUES ('desk:2', 'own', '{at("02 08:00")}'::timestamptz), ('desk:3', 'resolve', '{at("02 08:00")}')) e (t, clock, due)""")
+        for _ in range(2):
+            self.publish("desk", "ticket", *[self.glpi_ticket(key, **late) for key in (1, 2, 3)])
+            self.assertEqual(sorted((f"desk:{key}", clock) for key in (1, 2, 3) for clock in ("own", "resolve")),
+                             sorted((event["ticket_id"], event["payload"]["clock"]) for event in self.events(kind="TicketSlaBreachedV1")))
+            self.check_rebuild()
+
     def test_without_a_log_the_differences_tell(self):
         """Switched off, or refused to the account; but not while it is only late."""
         for case, rows, tells in (

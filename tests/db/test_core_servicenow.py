@@ -78,6 +78,53 @@ class ServiceNow(CoreCase):
         self.assertIsNone(self.ticket("snow:none")["sla_breached"])
         self.check_rebuild()
 
+    def breaches(self):
+        return sorted((event["ticket_id"], event["occurred_at"][8:16], event["payload"].get("sla") or "")
+                      for event in self.events(kind="TicketSlaBreachedV1"))
+
+    def breach(self, key, sla, task="i1", due="02 08:00"):
+        return {"sys_id": key, "task": task, "sla": sla, "active": True, "has_breached": True, "planned_end_time": due and at(due),
+                "sys_updated_on": at("03 08:00")}
+
+    def test_each_sla_that_breaches_has_its_event_also_at_one_instant(self):
+        self.publish("snow", "incident", self.incident(), self.incident("i2"))
+        self.publish("snow", "incident_sla", self.breach("s5", "gold"), self.breach("s6", "silver"), self.breach("s7", "gold", "i2"),
+                     self.breach("s8", "gold", "i2", due=None))
+        wanted = [("snow:i1", "02T08:00", "gold"), ("snow:i1", "02T08:00", "silver"), ("snow:i2", "02T08:00", "gold"), ("snow:i2", "03T08:00", "gold")]
+        self.assertEqual(wanted, self.breaches())
+        self.publish("snow", "incident_sla", self.breach("s1", "gold"))  # a further one, of the same definition
+        wanted = sorted([*wanted, ("snow:i1", "02T08:00", "gold")])
+        self.assertEqual(wanted, self.breaches())
+        self.publish("snow", "incident_sla", self.breach("s5", "gold"), self.breach("s6", "silver"), gone=["s1"])
+        self.assertEqual(wanted, self.breaches())
+        self.check_rebuild()
+
+    def test_a_breach_recorded_without_its_record_is_that_of_one_sla(self):
+        """As before ids named it, and as a deadline that passes between two loads is told."""
+        for clock, sla, extra in (("sla", ', "sla": "gold"', ""), ("sla", ', "sla": null', ""), ("resolve", "", ""), ("resolve", "", ", 'resolve'")):
+            with self.subTest(clock=clock, sla=sla, extra=extra):
+                self.setUp()
+                self.publish("snow", "incident", self.incident())
+                query.script(self.url, f"""SET TimeZone TO 'UTC'; INSERT INTO core.ticket_event (event_id, ticket_id, type, occurred_at, payload)
+                    SELECT core.event_id('snow:i1', 'TicketSlaBreachedV1', due::text{extra}), 'snow:i1', 'TicketSlaBreachedV1', due,
+                           '{{"clock": "{clock}", "due_at": "2026-03-02T08:00:00Z"{sla}}}' FROM (VALUES ('{at("02 08:00")}'::timestamptz)) d (due)""")
+                for number, keys in enumerate((("s5",), ("s5",), ("s5", "s6"), ("s3", "s5", "s6"), ("s6",)), 1):
+                    slas = {"s3": "silver", "s5": "gold", "s6": "bronze"}
+                    self.publish("snow", "incident_sla", *[self.breach(key, slas[key]) for key in keys])
+                    self.assertEqual((1, 1, 2, 3, 3)[number - 1], len(self.breaches()), self.breaches())
+                    self.check_rebuild()
+
+    def test_a_deadline_that_servicenow_told_is_not_told_by_the_clock(self):
+        self.publish("snow", "incident", self.incident(), self.incident("i2"))
+        query.script(self.url, "UPDATE core.clock SET ticked_at = '2026-03-01'")
+        self.publish("snow", "incident_sla", self.breach("s5", "gold"), {**self.breach("s6", "gold", "i2"), "has_breached": False})
+        self.assertEqual("1", self.one("SELECT core.tick()"))
+        self.assertEqual([("snow:i1", "02T08:00", "gold"), ("snow:i2", "02T08:00", "")], self.breaches())
+        self.publish("snow", "incident_sla", self.breach("s6", "gold", "i2"))
+        self.publish("snow", "incident_sla", self.breach("s7", "silver", "i2"))
+        self.assertEqual(["snow:i1", "snow:i2", "snow:i2"], [one[0] for one in self.breaches()])
+        self.check_rebuild()
+
     def test_differences_of_servicenow_become_events_once(self):
         self.publish("snow", "groups", {"sys_id": "g1", "name": "Network"})
         self.publish("snow", "sys_user", {"sys_id": "u1", "name": "Ana"})

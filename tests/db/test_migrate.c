@@ -1,4 +1,5 @@
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "schema/embedded.h"
@@ -261,14 +262,22 @@ static void enqueue_joins_what_is_queued_and_keys_answer_for_ever(void **state)
                         "NULL, '{}', 'api', 'me', NULL, NULL)";
     const char *keyed = "SELECT execution_id || ' ' || joined FROM ops.enqueue('a', 'full', NULL, "
                         "NULL, '{}', 'api', 'me', NULL, 'k')";
+    const char *second = "SELECT execution_id || ' ' || joined FROM ops.enqueue('a', 'full', NULL, "
+                         "NULL, '{}', 'api', 'me', NULL, 'k2')";
+    const char *yours = "SELECT execution_id || ' ' || joined FROM ops.enqueue('a', 'full', NULL, "
+                        "NULL, '{}', 'api', 'you', NULL, 'k')";
     const char *other = "SELECT execution_id || ' ' || joined FROM ops.enqueue('b', 'full', NULL, "
                         "NULL, '{}', 'api', 'me', NULL, 'k')";
     assert_string_equal(support_value(db, plain), "1 false");
     assert_string_equal(support_value(db, plain), "1 true");
     assert_string_equal(support_value(db, keyed), "1 true");
+    assert_string_equal(support_value(db, second), "1 true");
+    assert_string_equal(support_value(db, yours), "1 true");
     assert_string_equal(support_value(db, other), "2 false");
     support_run(db, "UPDATE ops.execution_log SET status = 'success'");
     assert_string_equal(support_value(db, keyed), "1 true");
+    assert_string_equal(support_value(db, second), "1 true");
+    assert_string_equal(support_value(db, yours), "1 true");
     assert_string_equal(support_value(db, plain), "3 false");
 }
 
@@ -283,12 +292,69 @@ static void ownership_is_seen_while_the_session_lives(void **state)
     support_run(owner, "SELECT pg_advisory_lock(1718581761, 17)");
     assert_string_equal(support_value(db, "SELECT ops.execution_is_owned(17)"), "t");
     assert_string_equal(support_value(db, "SELECT ops.execution_is_owned(18)"), "f");
+    /* The lock of a large id is that of its lower 31 bits, as the worker takes it. */
+    assert_string_equal(support_value(db, "SELECT ops.execution_is_owned(2147483648 + 17)"), "t");
+    assert_string_equal(support_value(db, "SELECT ops.execution_is_owned(4294967296 + 17)"), "t");
     db_close(owner);
     const char *gone = "t";
     for (int i = 0; i < 1000 && gone[0] == 't'; i++) {
         gone = support_value(db, "SELECT ops.execution_is_owned(17)");
     }
     assert_string_equal(gone, "f");
+}
+
+/* A line of GLPI's log and its event, as the model before wrote it. */
+static void add_logged_event(struct db *db, int64_t id, const char *recorded_at)
+{
+    char sql[800];
+    (void)snprintf(sql, sizeof(sql),
+                   "INSERT INTO glpi.log VALUES ('desk', %d, 7, 0, 12);"
+                   "INSERT INTO core.ticket_event (event_id, ticket_id, type, occurred_at, "
+                   "recorded_at, payload) VALUES (md5('desk:7|TicketStatusChangedV1|log|%d')::uuid,"
+                   " 'desk:7', 'TicketStatusChangedV1', '2026-01-02 08:00Z', '%s', '{\"n\": %d}')",
+                   (int)id, (int)id, recorded_at, (int)id);
+    support_run(db, sql);
+}
+
+static void events_of_one_second_are_numbered_by_the_log_they_came_from(void **state)
+{
+    struct db *db CLEANUP(db_closep) = support_open(*state);
+    size_t last = embedded_migrations_count;
+    for (size_t i = 0; i < embedded_migrations_count; i++) {
+        if (strcmp(embedded_migrations[i].name, "0006_order.sql") == 0) {
+            last = i;
+            break;
+        }
+        support_run(db, embedded_migrations[i].text);
+    }
+    assert_true(last < embedded_migrations_count);
+    support_run(db, "CREATE SCHEMA glpi; CREATE TABLE glpi.log (source text, id bigint, items_id "
+                    "bigint, linked_action bigint, id_search_option bigint)");
+    add_logged_event(db, 12, "2026-01-02 09:00:00.1Z");
+    add_logged_event(db, 10, "2026-01-02 09:00:00.2Z");
+    add_logged_event(db, 11, "2026-01-02 09:00:00.2Z");
+    support_run(
+        db, "INSERT INTO core.ticket_event (event_id, ticket_id, type, occurred_at, recorded_at, "
+            "payload) VALUES (gen_random_uuid(), 'desk:7', 'TicketCreatedV1', '2026-01-02 08:00Z', "
+            "'2026-01-02 09:01Z', '{\"n\": 1}'), (gen_random_uuid(), 'snow:i1', 'TicketUpdatedV1', "
+            "'2026-01-01 08:00Z', '2026-01-03Z', '{\"n\": 3}'), (gen_random_uuid(), 'snow:i1', "
+            "'TicketUpdatedV1', '2026-01-01 08:00Z', '2026-01-02Z', '{\"n\": 2}');"
+            "INSERT INTO ops.execution_log (load, mode, trigger, requested_by, idempotency_key) "
+            "VALUES ('a', 'full', 'api', 'me', 'k')");
+    support_run(db, embedded_migrations[last].text);
+    const char *order = "SELECT string_agg(payload ->> 'n', ' ' ORDER BY seq) || ' from ' || "
+                        "min(seq) FROM core.ticket_event";
+    assert_string_equal(support_value(db, order), "2 3 1 10 11 12 from 1");
+    support_run(db, "INSERT INTO core.ticket_event (event_id, ticket_id, type, occurred_at, "
+                    "payload) VALUES (gen_random_uuid(), 'desk:7', 'TicketUpdatedV1', now(), "
+                    "'{\"n\": 13}')");
+    assert_string_equal(support_value(db, order), "2 3 1 10 11 12 13 from 1");
+    assert_string_equal(support_value(db, "SELECT count(*) FROM pg_trigger WHERE tgname = "
+                                          "'append_only' AND tgenabled = 'O'"),
+                        "1");
+    assert_string_equal(support_value(db, "SELECT execution_id FROM ops.idempotency_key WHERE "
+                                          "requested_by = 'me' AND load = 'a' AND key = 'k'"),
+                        "1");
 }
 
 #define TEST(claim) cmocka_unit_test_setup_teardown(claim, make_database, drop_database)
@@ -307,6 +373,7 @@ int main(void)
         TEST(two_migrations_at_once_both_succeed),
         TEST(enqueue_joins_what_is_queued_and_keys_answer_for_ever),
         TEST(ownership_is_seen_while_the_session_lives),
+        TEST(events_of_one_second_are_numbered_by_the_log_they_came_from),
     };
     return cmocka_run_group_tests_name("migrate", tests, NULL, NULL);
 }

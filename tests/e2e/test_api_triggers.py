@@ -138,6 +138,25 @@ class Triggers(ApiCase):
         for bad in ("", "x" * 256):
             self.assert_problem(self.post("/v1/loads/incidents", headers={"Idempotency-Key": bad}), 400, "invalid_header")
 
+    def test_a_key_that_joins_is_remembered_whatever_keys_the_execution_has(self):
+        other = self.create_key("other", ["dash.admin"])
+        asked = [("a-1", self.key), ("a-2", self.key), ("a-1", other), (None, other), ("a-3", other)]
+
+        def ask(name, key, mode="full"):
+            return self.post("/v1/loads/incidents", {"mode": mode}, key=key, headers={"Idempotency-Key": name} if name else {})
+        self.assertEqual([(1, False)] + 4 * [(1, True)],
+                         [(answer["execution_id"], answer["joined"]) for answer in (ask(*one).json() for one in asked)])
+        self.sql("UPDATE ops.execution_log SET status = 'success', finished_at = now()")
+        for name, key in asked:
+            if name:
+                answer = ask(name, key).json()
+                self.assertEqual((1, True), (answer["execution_id"], answer["joined"]), name)
+                self.assert_problem(ask(name, key, "reconcile"), 422, "idempotency_key_reused", "execution 1")
+        self.assertEqual(1, self.queued())
+        self.assertEqual(2, ask("a-4", other).json()["execution_id"])
+        self.sql("DELETE FROM ops.execution_log")
+        self.assertEqual(3, ask("a-1", other).json()["execution_id"])
+
     def test_many_at_once_join_one_execution(self):
         answers = []
         threads = [threading.Thread(target=lambda: answers.append(self.post("/load-incidents/"))) for _ in range(24)]

@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 import os
+import pathlib
 import signal
 import unittest
 from datetime import datetime, timedelta, timezone
@@ -16,6 +17,7 @@ import glpi
 from foz import SANITIZER, FozTest, test_data, wait_until
 
 DATA = test_data()
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 TABLES = ("core.ticket", "core.technician", "core.technician_identity")
 SERVICENOW_STATUS = {"1": "new", "2": "in_progress", "3": "pending", "4": "pending", "5": "pending", "6": "resolved", "7": "closed",
                      "8": "cancelled"}
@@ -38,7 +40,7 @@ class CoreMixin:
         return {row[0]: int(row[1]) for row in self.database.rows(sql)}
 
     def events(self, ticket_id):
-        return self.database.dicts(f"SELECT * FROM api.ticket_event WHERE ticket_id = '{ticket_id}' ORDER BY occurred_at, recorded_at")
+        return self.database.dicts(f"SELECT * FROM api.ticket_event WHERE ticket_id = '{ticket_id}' ORDER BY occurred_at, seq")
 
 
 class ServiceNow(CoreMixin, FozTest):
@@ -141,6 +143,25 @@ class Glpi(CoreMixin, glpi.GlpiTest):
         self.assertIsNotNone(self.database.one(f"SELECT deleted_at FROM api.ticket WHERE external_id = '{third}'"))
         self.assertEqual("0", self.database.one(f"SELECT count(*) FROM api.ticket WHERE external_id = '{fourth}'"))
         self.assertEqual("TicketDeletedV1", self.events(f"desk:{fourth}")[-1]["type"])
+        self.check_rebuild()
+
+    def timeline(self, ticket_id):
+        query = (ROOT / "schema" / "queries" / "api_timeline.sql").read_text("utf-8")
+        return self.database.dicts(query.replace("$1", f"'{ticket_id}'"))[0]["json_build_object"]["events"]
+
+    def test_what_happened_within_one_second_is_told_in_its_order(self):
+        self.load("tickets")
+        self.sim.do({"run": False})
+        tickets, states = self.ids()[:12], ("3", "4", "1", "2", "5", "6", "2", "4")
+        for part in (states[:5], states[5:]):
+            self.sim.change(*(glpi.update("Ticket", ticket, status=int(state)) for state in part for ticket in tickets))
+            self.load("tickets")
+        for ticket in tickets:
+            changes = [event for event in self.timeline(f"desk:{ticket}") if event["type"] == "TicketStatusChangedV1"]
+            told = [event["payload"]["new"]["raw"] for event in changes]
+            self.assertEqual(states, tuple(told[-len(states):]), ticket)
+            self.assertEqual(told[:-1], [event["payload"]["old"]["raw"] for event in changes[1:]], ticket)
+            self.assertLessEqual(len({event["occurred_at"] for event in changes[-len(states):]}), 2, "they share their times")
         self.check_rebuild()
 
     def test_history_and_breaches_are_those_of_the_landed_rows(self):

@@ -175,7 +175,7 @@ class CoreCase(unittest.TestCase):
 
     def events(self, ticket_id=None, kind=None):
         where = [f"ticket_id = {postgres.quote_literal(ticket_id)}" if ticket_id else "true", f"type = '{kind}'" if kind else "true"]
-        return self.dicts(f"SELECT * FROM api.ticket_event WHERE {' AND '.join(where)} ORDER BY occurred_at, type, event_id")
+        return self.dicts(f"SELECT * FROM api.ticket_event WHERE {' AND '.join(where)} ORDER BY occurred_at, seq")
 
     def kinds(self, ticket_id):
         return [event["type"] for event in self.events(ticket_id)]
