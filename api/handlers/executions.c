@@ -84,7 +84,7 @@ const struct param_spec executions_params[] = {
      .help = "Only these states. Repeat it, or separate by commas."},
     {.name = "source",
      .type = PARAM_LIST,
-     .help = "Only executions that ran a task of these sources, or were asked for them."},
+     .help = "Only executions that ran a task of these sources, or were to."},
     {.name = "since", .type = PARAM_INSTANT, .help = "Queued at or after this time."},
     PAGE_PARAMS,
 };
@@ -116,7 +116,7 @@ bool execution_write(struct call *call,
     call->asks_writer = true; /* whoever was just given the id asks at once */
     /* The execution before its tasks: a finished one is never shown with a task still running. */
     struct db_result *execution CLEANUP(db_result_freep) = call_query(
-        call, "api_executions.sql", DB_PARAMS(id_text, NULL, NULL, NULL, NULL, NULL, "1"));
+        call, "api_executions.sql", DB_PARAMS(id_text, NULL, NULL, NULL, NULL, NULL, "1", NULL));
     if (execution == NULL || db_rows(execution) == 0) {
         return false;
     }
@@ -230,6 +230,37 @@ static bool check_loads(struct call *call)
     return true;
 }
 
+static bool is_of_source(const struct call *call, const struct load_def *load)
+{
+    size_t n_sources = 0;
+    const char *const *sources = params_list(&call->params, "source", &n_sources);
+    for (size_t i = 0; i < n_sources; i++) {
+        const struct source_config *source = config_source(call->service->config, sources[i]);
+        if (source != NULL && strcmp(source->type, load->source_type) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The loads that read the sources asked for, as an array literal in the call's arena. */
+static const char *loads_of_sources(struct call *call)
+{
+    const struct catalog *catalog = &call->service->config->catalog;
+    struct buf text CLEANUP(buf_release) = {0};
+    buf_init(&text, 64UL * 1024);
+    buf_add_char(&text, '{');
+    for (size_t i = 0; i < catalog->n_loads; i++) {
+        if (is_of_source(call, catalog->loads[i])) {
+            buf_addf(&text, "%s\"%s\"", text.len > 1 ? "," : "", catalog->loads[i]->name);
+        }
+    }
+    buf_add_char(&text, '}');
+    const char *copy = arena_strndup(call->arena, text.ptr, text.len);
+    /* A few names; the arena is far larger. */
+    return copy != NULL ? copy : "{}";
+}
+
 void executions_answer(struct call *call)
 {
     static const struct page_key order[] = {{0, CELL_NUMBER}};
@@ -241,7 +272,7 @@ void executions_answer(struct call *call)
         call_query(call, "api_executions.sql",
                    DB_PARAMS(NULL, filter_array(call, "load"), filter_array(call, "status"),
                              filter_array(call, "source"), params_text(&call->params, "since"),
-                             page.after[0], page.rows));
+                             page.after[0], page.rows, loads_of_sources(call)));
     struct buf as_of CLEANUP(buf_release) = {0};
     buf_init(&as_of, CACHE_INSTANT_MAX - 1);
     struct reading *reading = &call->reading;

@@ -16,6 +16,9 @@ static const struct list_column load_columns[] = {
     {"last_finished_at", CELL_INSTANT},
 };
 
+/* The last column of api_loads.sql, the same in every row. */
+#define STATES_VERSION (1 + ARRAY_SIZE(load_columns))
+
 struct writer {
     struct buf *out;
     struct meta meta;
@@ -38,10 +41,6 @@ static void write_cells(struct buf *out,
 
 static void note_age(struct writer *writer, const struct db_result *rows, size_t row)
 {
-    int64_t version = db_int64(rows, row, FRESHNESS_VERSION);
-    if (version > writer->meta.version) {
-        writer->meta.version = version;
-    }
     if (db_is_null(rows, row, FRESHNESS_AS_OF)) {
         writer->is_incomplete = true;
         return;
@@ -129,6 +128,7 @@ static void digest_rows(const struct db_result *states,
     buf_init(&text, RESPONSE_BODY_MAX);
     for (size_t row = 0; row < db_rows(states); row++) {
         write_cells(&text, load_columns, ARRAY_SIZE(load_columns), states, row, 1);
+        buf_add_str(&text, db_str(states, row, STATES_VERSION));
     }
     for (size_t row = 0; row < db_rows(tasks); row++) {
         for (size_t column = 0; column < db_columns(tasks); column++) {
@@ -165,6 +165,7 @@ void loads_answer(struct call *call)
         write_load(&writer, config, config->catalog.loads[i], states, tasks);
     }
     buf_add_c(writer.out, "],");
+    writer.meta.version = db_rows(states) > 0 ? db_int64(states, 0, STATES_VERSION) : 0;
     writer.meta.as_of = writer.oldest.len > 0 ? writer.oldest.ptr : NULL;
     writer.meta.is_fresh = !writer.is_incomplete && writer.meta.lag_seconds >= 0 &&
                            writer.meta.lag_seconds <= FRESH_SECONDS;

@@ -12,6 +12,16 @@ from api_case import ApiCase
 
 
 class Executions(ApiCase):
+    @classmethod
+    def write_config(cls, **options):
+        super().write_config(**options)
+        with open(cls.config_path, encoding="utf-8") as file:
+            config = json.load(file)
+        config["sources"]["desk"] = {"type": "glpi", "url": "http://127.0.0.1:9/apirest.php",
+                                     "auth": {"method": "user_token", "user_token": "env:FOZ_TEST_TOKEN"}}
+        with open(cls.config_path, "w", encoding="utf-8") as out:
+            json.dump(config, out)
+
     def fill(self, count=7):
         self.sql("INSERT INTO ops.execution_log (load, mode, trigger, status, queued_at, error_message, requested_by) "
                  "SELECT CASE WHEN i %% 2 = 0 THEN 'incidents' ELSE 'configurations' END, 'full', 'cli', "
@@ -44,11 +54,24 @@ class Executions(ApiCase):
         self.assertEqual(self.ids("/v1/executions?status=error,success"), self.ids("/v1/executions?status=success&status=error"))
         self.assertEqual(self.ids("/v1/executions?load=incidents&status=error,success"), [6, 4, 2])
         self.assertEqual(self.ids("/v1/executions?load=incidents&load=configurations"), [7, 6, 5, 4, 3, 2, 1])
+        self.sql("INSERT INTO ops.execution_task (execution_id, source, task) SELECT id, 'gone', 'incident' FROM ops.execution_log WHERE id <> 2")
         self.assertEqual(self.ids("/v1/executions?source=snow"), [2])
         self.assertEqual(self.ids("/v1/executions?source=snow&source=nobody"), [2])
         self.assertEqual(self.ids("/v1/executions?since=2026-01-01T06:00:00Z"), [7, 6])
         self.assertEqual(self.ids("/v1/executions?since=2026-01-01T07:00:00%2B01:00&load=incidents"), [6])
         self.assertEqual(self.ids("/v1/executions?load=incidents&status=success"), [4, 2])
+
+    def test_an_execution_without_tasks_is_one_of_the_sources_it_is_for(self):
+        for path in ("/load-incidents/", "/load-tickets/", "/load-configurations/?source=snow"):
+            self.assertEqual(200, self.post(path).status)
+        for source, wanted in (("snow", [3, 1]), ("desk", [2]), ("nobody", []), ("desk&source=snow", [3, 2, 1])):
+            self.assertEqual(wanted, self.ids(f"/v1/executions?source={source}"), source)
+        self.assertEqual([1], self.ids("/v1/executions?source=snow&load=incidents&status=queued"))
+        self.post("/v1/executions/1/cancel")
+        self.assertEqual([3, 1], self.ids("/v1/executions?source=snow"))
+        self.sql("INSERT INTO ops.execution_task (execution_id, source, task) VALUES (1, 'other', 'incident')")
+        self.assertEqual([3], self.ids("/v1/executions?source=snow"))
+        self.assertEqual([1], self.ids("/v1/executions?source=other"))
 
     def test_bad_filters_are_named(self):
         for query, parameter in (("load=incident", "load"), ("load=incidents&load=x", "load"), ("status=done", "status"),
@@ -160,7 +183,8 @@ class Executions(ApiCase):
         self.assertIn(tasks["incident"]["lag_seconds"], range(9, 60))
         self.assertFalse(tasks["incident_sla"]["fresh"])
         self.assertEqual((tasks["incident_task"]["lag_seconds"], tasks["incident_task"]["fresh"]), (None, False))
-        self.assertEqual(body["meta"]["version"], 8)
+        self.assertEqual(body["meta"]["version"], 15)
+        self.assertEqual(self.get("/v1/executions").json()["meta"]["version"], 15)
         self.assertFalse(body["meta"]["fresh"])
 
     def test_metrics_show_http_process_and_run_log(self):
