@@ -6,7 +6,7 @@ import time
 import unittest
 
 import control
-from foz import INCIDENTS, SANITIZER, TERMINATED, FozTest, http, wait_until
+from foz import COMPLETE, INCIDENTS, SANITIZER, TERMINATED, UNREACHABLE, FozTest, http, wait_until
 
 END = ("success", "partial", "held", "error", "interrupted", "cancelled")
 
@@ -225,6 +225,117 @@ class Daemon(FozTest):
         done = self.post()["execution_id"]
         self.finished(done)
         self.assertEqual("0", self.database.one(f"SELECT count(*) FROM ops.execution_log WHERE id > {latest['id']} AND id <> {done}"))
+
+    def interrupted(self, window, status, *twins):
+        """An execution that is due for a retry, and later ones of the same request; returns its id."""
+        insert = ("INSERT INTO ops.execution_log (load, mode, window_from, params, trigger, status, retry_due) VALUES"
+                  " ('incidents', 'window', '{}', '{{\"task\": [\"task_time_worked\"]}}', 'api', '{}', {}) RETURNING id")
+        identity = self.database.one(insert.format(window, "interrupted", True))
+        for twin in (status, *twins):
+            self.database.one(insert.format(window, twin.removesuffix(" and due"), twin.endswith(" and due")))
+        return int(identity)
+
+    def test_only_a_result_stands_in_for_the_retry(self):
+        retried = [self.interrupted("2020-01-01", "cancelled"), self.interrupted("2020-01-02", "interrupted"),
+                   self.interrupted("2020-01-03", "cancelled", "interrupted")]
+        for window, status in (("2020-02-01", "success"), ("2020-02-02", "partial"), ("2020-02-03", "held"), ("2020-02-04", "error")):
+            self.interrupted(window, status)
+        self.interrupted("2020-02-05", "cancelled", "success")
+        self.interrupted("2020-02-06", "queued")
+        # Of two that are due one is enough: the later.
+        retried.append(self.interrupted("2020-03-01", "interrupted and due") + 1)
+        self.start_daemon()
+        wait_until(lambda: self.database.one("SELECT count(*) FROM ops.execution_log WHERE retry_due OR status IN ('queued', 'running')") == "0",
+                   "nothing is due or queued")
+        self.assertEqual([(str(identity), "2", "success") for identity in retried], self.database.rows(
+            "SELECT retry_of, attempt, status FROM ops.execution_log WHERE retry_of IS NOT NULL ORDER BY 1"))
+
+    def test_a_retry_waits_for_what_may_bring_the_result_instead(self):
+        self.slow_down()
+        first = self.start_worker("load", "incidents", "--mode", "full")
+        wait_until(lambda: (self.database.last_execution() or {}).get("status") == "running", "a load runs")
+        identity = self.interrupted("2020-01-01", "queued")
+        look = self.interrupted("2020-01-02", "success")
+        self.start_daemon()
+        wait_until(lambda: not self.execution(look)["retry_due"], "the daemon has looked")
+        self.assertTrue(self.execution(identity)["retry_due"])
+        self.assertIn(self.call("POST", f"/v1/executions/{identity + 1}/cancel").status, (200, 202))
+        retry = wait_until(lambda: self.database.dicts(f"SELECT * FROM ops.execution_log WHERE retry_of = {identity}"), "the retry is queued")
+        self.sim.do(control.clear_faults())
+        self.assertEqual(0, first.wait())
+        self.assertEqual("success", self.finished(retry[0]["id"])["status"])
+
+    def adopt(self):
+        """An order that a foreground load has adopted and waits with, behind a slow one; all three."""
+        self.slow_down()
+        first = self.start_worker("load", "incidents", "--mode", "full")
+        wait_until(lambda: (self.database.last_execution() or {}).get("status") == "running", "a load runs")
+        identity = self.post()["execution_id"]
+        waiting = self.start_worker("load", "incidents")
+        wait_until(lambda: self.execution(identity)["worker"], "the order is adopted")
+        return first, waiting, identity
+
+    def assert_is_kept(self, first, identity):
+        """The order is in the queue as if nobody had adopted it, and is run."""
+        row = self.execution(identity)
+        self.assertEqual(("queued", None, None, False), tuple(row[name] for name in ("status", "worker", "error_message", "retry_due")))
+        self.sim.do(control.clear_faults())
+        self.start_daemon()
+        row = self.finished(identity)
+        self.assertEqual(("success", "api", 1), (row["status"], row["trigger"], row["attempt"]))
+        self.assertEqual(0, first.wait())
+
+    def test_an_order_outlives_a_foreground_that_is_stopped_while_it_waits(self):
+        first, waiting, identity = self.adopt()
+        waiting.signal(signal.SIGTERM)
+        self.assertEqual(TERMINATED, waiting.wait(20), waiting.err())
+        self.assertIn("stays queued", waiting.err())
+        self.assert_is_kept(first, identity)
+
+    def test_an_order_outlives_a_foreground_that_is_killed_while_it_waits(self):
+        first, waiting, identity = self.adopt()
+        waiting.kill()
+        self.worker("status", expect=COMPLETE)
+        self.assert_is_kept(first, identity)
+
+    def test_an_order_outlives_the_session_of_a_foreground_that_waits(self):
+        first, waiting, identity = self.adopt()
+        self.database.run(f"SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = {identity}"
+                          " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())")
+        self.assertEqual(UNREACHABLE, waiting.wait(20), waiting.err())
+        self.worker("status", expect=COMPLETE)
+        self.assert_is_kept(first, identity)
+
+    def test_an_order_that_its_foreground_had_begun_is_retried(self):
+        self.slow_down()
+        for end in (signal.SIGTERM, signal.SIGKILL):
+            with self.subTest(end=end):
+                identity = self.post("/load-incidents/?mode=full")["execution_id"]
+                foreground = self.start_worker("load", "incidents", "--mode", "full")
+                self.running(identity)
+                foreground.signal(end)
+                foreground.wait(30)
+                self.worker("status", expect=COMPLETE)
+                row = self.execution(identity)
+                self.assertEqual(("interrupted", True), (row["status"], row["retry_due"]))
+        self.sim.do(control.clear_faults())
+        self.start_daemon()
+        retry = wait_until(lambda: self.database.dicts(f"SELECT * FROM ops.execution_log WHERE retry_of = {identity}"), "the retry is queued")
+        self.assertEqual("success", self.finished(retry[0]["id"])["status"])
+
+    def test_what_a_foreground_made_for_itself_ends_with_it(self):
+        self.slow_down()
+        first = self.start_worker("load", "incidents", "--mode", "full")
+        wait_until(lambda: (self.database.last_execution() or {}).get("status") == "running", "a load runs")
+        for number, (end, status) in enumerate(((signal.SIGTERM, "cancelled"), (signal.SIGKILL, "interrupted")), 2):
+            waiting = self.start_worker("load", "incidents")
+            wait_until(lambda: len(self.database.executions()) == number and self.execution(number)["worker"], "its execution waits")
+            waiting.signal(end)
+            waiting.wait(20)
+            self.worker("status", expect=COMPLETE)
+            self.assertEqual((status, False), (self.execution(number)["status"], self.execution(number)["retry_due"]))
+        self.sim.do(control.clear_faults())
+        self.assertEqual(0, first.wait())
 
     def test_a_daemon_drains_on_sigterm(self):
         self.slow_down(100)

@@ -60,14 +60,29 @@ static enum claim_result wait_and_start(struct foreground *foreground,
     }
 }
 
+/* The execution will not be run here. */
+static bool let_go(struct foreground *foreground, int64_t id, const char *reason, struct error *err)
+{
+    bool given_back = false;
+    if (!claim_withdraw(foreground->owner, id, reason, &given_back, err)) {
+        return false;
+    }
+    if (given_back) {
+        (void)fprintf(stderr,
+                      "foz-worker: execution %" PRId64
+                      " was ordered by somebody else and stays queued for foz-worker run\n",
+                      id);
+    }
+    return true;
+}
+
 static int give_up(struct foreground *foreground, int64_t id, const char *load)
 {
     bool stopped = stop_is_requested(foreground->stop);
     struct error err = ERROR_INIT;
-    if (!claim_withdraw(foreground->owner, id,
-                        stopped ? "stopped while waiting for its turn"
-                                : "the load was running (--no-wait)",
-                        &err)) {
+    if (!let_go(foreground, id,
+                stopped ? "stopped while waiting for its turn" : "the load was running (--no-wait)",
+                &err)) {
         return session_fail(&err);
     }
     if (!stopped) {
@@ -77,6 +92,14 @@ static int give_up(struct foreground *foreground, int64_t id, const char *load)
                       load);
     }
     return stopped ? EXIT_STOPPED : EXIT_BUSY;
+}
+
+/* Waiting went wrong. Where the connection is lost too, the next worker to look sees to the row. */
+static int fail(struct foreground *foreground, int64_t id, const struct error *err)
+{
+    struct error ignored = ERROR_INIT;
+    (void)let_go(foreground, id, err->msg, &ignored);
+    return session_fail(err);
 }
 
 int foreground_run(struct foreground *foreground,
@@ -110,7 +133,7 @@ int foreground_run(struct foreground *foreground,
     ret_report->execution_id = id;
     switch (wait_and_start(foreground, id, request->load, worker, &claim, &err)) {
     case CLAIM_ERROR:
-        return ret_report->exit_code = session_fail(&err);
+        return ret_report->exit_code = fail(foreground, id, &err);
     case CLAIM_BUSY:
         return ret_report->exit_code = give_up(foreground, id, request->load);
     case CLAIM_NONE:
@@ -124,6 +147,7 @@ int foreground_run(struct foreground *foreground,
         .stop = foreground->stop,
         .on_progress = foreground->progress.enabled ? load_progress_show : NULL,
         .arg = &foreground->progress,
+        .retry_when_stopped = claim.is_order,
     };
     load_run(foreground->config, foreground->hub, foreground->owner, &claim, &options, ret_report);
     load_progress_clear(&foreground->progress);

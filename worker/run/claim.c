@@ -24,6 +24,8 @@ void claim_worker_name(char *out, size_t size)
     (void)snprintf(out, size, "%s:%ld", host, (long)getpid());
 }
 
+/* An order that its foreground had not begun goes back to the queue; an execution that the dead
+ * foreground had made for itself does not. What was begun is tried once more, whoever ran it. */
 static const char SQL_SWEEP[] =
     "WITH dead AS ("
     "  UPDATE ops.execution_log e"
@@ -33,9 +35,15 @@ static const char SQL_SWEEP[] =
     "         error_message = concat_ws('; ', e.error_message,"
     "           'the worker ' || e.worker || ' ended without finishing; tasks it published stay, "
     "run the load again for the rest')"
-    "   WHERE (e.status = 'running' OR (e.status = 'queued' AND e.worker IS NOT NULL))"
+    "   WHERE (e.status = 'running'"
+    "          OR (e.status = 'queued' AND e.worker IS NOT NULL AND NOT e.retry_due))"
     "     AND NOT ops.execution_is_owned(e.id)"
     "  RETURNING e.id),"
+    " given_back AS ("
+    "  UPDATE ops.execution_log e SET worker = NULL, retry_due = false"
+    "   WHERE e.status = 'queued' AND e.worker IS NOT NULL AND e.retry_due"
+    "     AND NOT ops.execution_is_owned(e.id)"
+    "  RETURNING pg_notify('" EXECUTION_QUEUE_CHANNEL "', e.id::text)),"
     " tasks AS ("
     "  UPDATE ops.execution_task t"
     "     SET status = 'interrupted', finished_at = clock_timestamp(),"
@@ -44,7 +52,7 @@ static const char SQL_SWEEP[] =
     "           '; run the load again')"
     "    FROM dead WHERE t.execution_id = dead.id AND t.status IN ('queued', 'running')"
     "  RETURNING 1)"
-    " SELECT count(*) FROM dead";
+    " SELECT count(*), (SELECT count(*) FROM given_back) FROM dead";
 
 /* The counters of an execution are the sums over its tasks, whatever became of it. */
 static const char SQL_SUM_UP[] =
@@ -74,19 +82,37 @@ bool claim_sweep(struct db *db, int64_t *ret_marked, struct error *err)
     return true;
 }
 
+#define SAME_REQUEST(a, b)                                                                         \
+    a ".load = " b ".load AND " a ".mode = " b ".mode AND " a ".params = " b ".params"             \
+      " AND " a ".window_from IS NOT DISTINCT FROM " b ".window_from"                              \
+      " AND " a ".window_to IS NOT DISTINCT FROM " b ".window_to"
+
+/* A later execution of the same request stands in for the retry once it has brought a result; while
+ * it may still bring one, the retry waits. One that was cancelled or interrupted brings none. Of
+ * several that are due only the last is retried: what it reads is what all of them were to read. */
 static const char SQL_RETRY[] =
     "WITH due AS ("
-    "  UPDATE ops.execution_log SET retry_due = false"
-    "   WHERE retry_due AND status = 'interrupted' RETURNING *)"
-    " INSERT INTO ops.execution_log (load, mode, window_from, window_to, params, trigger,"
-    "   requested_by, trace_id, attempt, retry_of)"
-    " SELECT d.load, d.mode, d.window_from, d.window_to, d.params, d.trigger, d.requested_by,"
-    "        d.trace_id, d.attempt + 1, d.id"
-    "   FROM due d"
-    "  WHERE NOT EXISTS (SELECT FROM ops.execution_log n"
-    "         WHERE n.id > d.id AND n.load = d.load AND n.mode = d.mode AND n.params = d.params"
-    "           AND n.window_from IS NOT DISTINCT FROM d.window_from"
-    "           AND n.window_to IS NOT DISTINCT FROM d.window_to)";
+    "  UPDATE ops.execution_log d SET retry_due = false"
+    "   WHERE d.retry_due AND d.status = 'interrupted'"
+    "     AND NOT EXISTS (SELECT FROM ops.execution_log n"
+    "           WHERE n.id > d.id AND n.status IN ('queued', 'running') AND " SAME_REQUEST(
+        "n",
+        "d") ")"
+             "  RETURNING *)"
+             " INSERT INTO ops.execution_log (load, mode, window_from, window_to, params, trigger,"
+             "   requested_by, trace_id, attempt, retry_of)"
+             " SELECT d.load, d.mode, d.window_from, d.window_to, d.params, d.trigger, "
+             "d.requested_by,"
+             "        d.trace_id, d.attempt + 1, d.id"
+             "   FROM due d"
+             "  WHERE NOT EXISTS (SELECT FROM ops.execution_log n"
+             "         WHERE n.id > d.id AND n.status NOT IN ('queued', 'running', 'cancelled', "
+             "'interrupted')"
+             "           AND " SAME_REQUEST(
+                 "n",
+                 "d") ")"
+                      "    AND NOT EXISTS (SELECT FROM due n WHERE n.id > d.id AND " SAME_REQUEST(
+                          "n", "d") ")";
 
 bool claim_retry_interrupted(struct db *db, int64_t *ret_queued, struct error *err)
 {
@@ -115,6 +141,15 @@ static void unlock_execution(struct db *db, int64_t id)
                      DB_PARAMS(id_text(id, text)), NULL, &ignored);
 }
 
+/* Behind unlock_execution: whoever is woken wants that lock. */
+static void notify_queue(struct db *db, int64_t id)
+{
+    char text[ID_TEXT_MAX];
+    struct error ignored = ERROR_INIT; /* those who wait look again by themselves */
+    (void)db_execute(db, "SELECT pg_notify('" EXECUTION_QUEUE_CHANNEL "', $1)",
+                     DB_PARAMS(id_text(id, text)), NULL, &ignored);
+}
+
 /* Inside a transaction whose connection holds the lock of `id`. */
 static const char SQL_START[] =
     "UPDATE ops.execution_log e"
@@ -124,7 +159,8 @@ static const char SQL_START[] =
     " RETURNING id, fence, attempt, load, mode, params, coalesce(trace_id, ''),"
     "   CASE WHEN window_from IS NOT NULL THEN (extract(epoch FROM window_from) * 1000000)::bigint "
     "END,"
-    "   CASE WHEN window_to IS NOT NULL THEN (extract(epoch FROM window_to) * 1000000)::bigint END";
+    "   CASE WHEN window_to IS NOT NULL THEN (extract(epoch FROM window_to) * 1000000)::bigint END,"
+    "   retry_due";
 
 static bool read_mode(const char *text, enum load_mode *ret_mode)
 {
@@ -139,7 +175,8 @@ static bool read_claim(const struct db_result *row, struct claim *claim, struct 
 {
     *claim = (struct claim){.id = db_int64(row, 0, 0),
                             .fence = db_int64(row, 0, 1),
-                            .attempt = (int)db_int64(row, 0, 2)};
+                            .attempt = (int)db_int64(row, 0, 2),
+                            .is_order = db_bool(row, 0, 9)};
     claim->from_us = db_is_null(row, 0, 7) ? INT64_MIN : db_int64(row, 0, 7);
     claim->to_us = db_is_null(row, 0, 8) ? INT64_MAX : db_int64(row, 0, 8);
     if (!read_mode(db_text(row, 0, 4), &claim->mode) ||
@@ -234,9 +271,10 @@ bool claim_reserve(struct db *db,
         if (!execution_enqueue(db, request, order, &id, &joined, err) ||
             !lock_execution(db, id, &locked, err) ||
             (locked && !db_execute(db,
-                                   "UPDATE ops.execution_log SET worker = $2"
+                                   "UPDATE ops.execution_log SET worker = $2, retry_due = $3"
                                    " WHERE id = $1 AND status = 'queued' AND worker IS NULL",
-                                   DB_PARAMS(id_text(id, text), worker), &rows, err))) {
+                                   DB_PARAMS(id_text(id, text), worker, joined ? "true" : "false"),
+                                   &rows, err))) {
             db_rollback(db);
             return error_wrap(err, "queueing load %s", request->load);
         }
@@ -259,16 +297,31 @@ enum claim_result claim_start(
     return db_begin(db, err) ? start_locked(db, id, worker, ret_claim, err) : CLAIM_ERROR;
 }
 
-bool claim_withdraw(struct db *db, int64_t id, const char *reason, struct error *err)
+static const char SQL_WITHDRAW[] =
+    "UPDATE ops.execution_log"
+    "   SET status = CASE WHEN retry_due THEN 'queued' ELSE 'cancelled' END,"
+    "       worker = CASE WHEN NOT retry_due THEN worker END,"
+    "       finished_at = CASE WHEN NOT retry_due THEN clock_timestamp() END,"
+    "       error_message = CASE WHEN retry_due THEN error_message ELSE $2 END,"
+    "       retry_due = false"
+    " WHERE id = $1 AND status = 'queued'"
+    " RETURNING status = 'queued'";
+
+bool claim_withdraw(
+    struct db *db, int64_t id, const char *reason, bool *ret_given_back, struct error *err)
 {
     char text[ID_TEXT_MAX];
-    bool done = db_execute(db,
-                           "UPDATE ops.execution_log SET status = 'cancelled',"
-                           " finished_at = clock_timestamp(), error_message = $2"
-                           " WHERE id = $1 AND status = 'queued'",
-                           DB_PARAMS(id_text(id, text), reason), NULL, err);
+    struct db_result *row CLEANUP(db_result_freep) =
+        db_query(db, SQL_WITHDRAW, DB_PARAMS(id_text(id, text), reason), err);
     unlock_execution(db, id);
-    return done;
+    if (row == NULL) {
+        return error_wrap(err, "withdrawing from execution %" PRId64, id);
+    }
+    *ret_given_back = db_rows(row) > 0 && db_bool(row, 0, 0);
+    if (*ret_given_back) {
+        notify_queue(db, id);
+    }
+    return true;
 }
 
 bool claim_heartbeat(struct db *db,
@@ -333,8 +386,6 @@ bool claim_finish(struct db *db,
         return error_wrap(err, "finishing execution %" PRId64, claim->id);
     }
     unlock_execution(db, claim->id);
-    struct error ignored = ERROR_INIT; /* those who wait look again by themselves */
-    (void)db_execute(db, "SELECT pg_notify('" EXECUTION_QUEUE_CHANNEL "', $1)",
-                     DB_PARAMS(id_text(claim->id, id)), NULL, &ignored);
+    notify_queue(db, claim->id);
     return true;
 }
