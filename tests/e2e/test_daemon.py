@@ -394,6 +394,39 @@ class Daemon(FozTest):
             program.signal(signal.SIGHUP)
             wait_until(lambda: program.err().splitlines()[-1].startswith(begin), f"the log's format is {format_}")
 
+    def reload(self, program):
+        before = program.err().count("configuration reloaded")
+        program.signal(signal.SIGHUP)
+        wait_until(lambda: program.err().count("configuration reloaded") > before, "the daemon has reloaded")
+
+    def test_a_reload_gives_a_source_no_second_budget(self):
+        self.set_source(page_size=10, rate_limit=4)
+        program = self.start_daemon()
+        self.running(self.post("/load-incidents/?mode=full")["execution_id"])
+        self.reload(program)
+        self.running(self.post("/load-configurations/?mode=full")["execution_id"])
+        self.sim.do({"reset_counters": True})
+        began = time.monotonic()
+        wait_until(lambda: self.sim.state()["requests"] >= 12, "both loads send")
+        self.assertGreater(time.monotonic() - began, 10 / 4)
+
+    def test_a_reload_breaks_no_silence(self):
+        self.set_source(parallel=1, retry={**self.source_config["retry"], "max_wait": "60s"})
+        program = self.start_daemon()
+        self.sim.do(control.fault("rate_429", count=1, seconds=4))
+        first = self.post()["execution_id"]
+        wait_until(lambda: self.sim.state()["requests"] >= 1, "the source asks for silence")
+        began = time.monotonic()
+        self.set_source(rate_limit=100)
+        self.reload(program)
+        seen = self.sim.state()["requests"]
+        second = self.post("/load-configurations/")["execution_id"]
+        self.running(second)
+        wait_until(lambda: self.sim.state()["requests"] > seen, "the source is asked again")
+        self.assertGreater(time.monotonic() - began, 3)
+        for identity in (first, second):
+            self.assertEqual("success", self.finished(identity)["status"])
+
     def test_a_configuration_that_the_database_has_no_room_for_is_not_taken(self):
         program = self.start_daemon()
         self.finished(self.post()["execution_id"])

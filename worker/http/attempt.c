@@ -47,7 +47,7 @@ static bool wrap(const struct sending *sending, struct error *err)
 static enum sending_step give_up(const struct sending *sending, struct error *err)
 {
     struct http_source *source = sending->client->source;
-    int64_t failures = limiter_open_after_failures(&source->limiter);
+    int64_t failures = limiter_open_after_failures(&source->gate->limiter);
 
     error_append(err, "gave up after %lld %s at %.*s", (long long)sending->tries,
                  sending->tries == 1 ? "try" : "tries", STR_ARG(sending->subject.url.host));
@@ -106,7 +106,7 @@ static enum sending_step
 enter(struct sending *sending, struct limiter_permit *permit, struct error *err)
 {
     struct http_client *client = sending->client;
-    struct limiter *limiter = &client->source->limiter;
+    struct limiter *limiter = &client->source->gate->limiter;
 
     switch (limiter_enter(limiter, client->stop, sending->not_before_us, permit,
                           &client->counters.throttled_us)) {
@@ -150,7 +150,8 @@ static size_t collect_headers(const struct sending *sending, struct http_header 
     }
     if (sending->has_credential) {
         out[n++] = (struct http_header){
-            credential_header_name(&sending->client->source->credential), sending->credential.ptr};
+            credential_header_name(&sending->client->source->login->credential),
+            sending->credential.ptr};
     }
     return n;
 }
@@ -253,7 +254,7 @@ static enum breaker_outcome outcome_of(enum transport_result result,
 static enum sending_step renew(struct sending *sending, struct error *err)
 {
     struct http_client *client = sending->client;
-    struct credential *credential = &client->source->credential;
+    struct credential *credential = &client->source->login->credential;
     struct error fault = ERROR_INIT;
 
     if (!sending->has_credential) {
@@ -322,16 +323,16 @@ retry(struct sending *sending, enum http_verdict verdict, int64_t silence_us, st
     switch (step.action) {
     case RETRY_GIVE_UP:
         if (step.wait_us > 0) {
-            limiter_silence(&source->limiter, step.wait_us);
+            limiter_silence(&source->gate->limiter, step.wait_us);
             err->retry_after_ms = step.wait_us / US_PER_MS;
         }
         return give_up(sending, err);
     case RETRY_TOO_LONG:
-        limiter_silence(&source->limiter, step.wait_us);
+        limiter_silence(&source->gate->limiter, step.wait_us);
         set_silenced(sending, step.wait_us, err);
         return SENDING_FAILED;
     case RETRY_SILENCE:
-        limiter_silence(&source->limiter, step.wait_us);
+        limiter_silence(&source->gate->limiter, step.wait_us);
         break;
     case RETRY_WAIT:
         sending->not_before_us = now_us(client) + step.wait_us;
@@ -351,7 +352,7 @@ static enum sending_step attempt(struct sending *sending,
                                  struct error *err)
 {
     struct http_client *client = sending->client;
-    struct limiter *limiter = &client->source->limiter;
+    struct limiter *limiter = &client->source->gate->limiter;
     struct http_response response = {0};
     enum transport_result result = perform(sending, &response, err);
 
@@ -397,8 +398,8 @@ enum sending_step
 sending_try(struct sending *sending, struct http_response *ret_response, struct error *err)
 {
     struct http_client *client = sending->client;
-    struct credential *credential = &client->source->credential;
-    struct limiter *limiter = &client->source->limiter;
+    struct credential *credential = &client->source->login->credential;
+    struct limiter *limiter = &client->source->gate->limiter;
     struct limiter_permit permit = {0};
 
     if (sending->has_credential) {

@@ -88,8 +88,8 @@ static bool resolve_url(struct sending *sending, struct error *err)
     if (!url_parse(buf_str(&sending->url), &sending->subject.url, err)) {
         return error_wrap(err, "a request of source %s", source->config->name);
     }
-    sending->has_credential =
-        !sending->request->no_credential && credential_header_name(&source->credential) != NULL;
+    sending->has_credential = !sending->request->no_credential &&
+                              credential_header_name(&source->login->credential) != NULL;
     if (sending->has_credential && !http_source_trusts(source, &sending->subject.url)) {
         return error_set(err, ERROR_CONFIG,
                          "%s %.*s: the credential of source %s is not sent to %.*s, which is not "

@@ -31,6 +31,12 @@ struct http_source *http_source_new(const struct source_config *config,
                                     struct error *err);
 void http_source_free(struct http_source *source); /* after its clients; accepts NULL */
 
+/* Puts `source`, which nobody uses yet, in the place of `before`, which stays in use: a source of
+ * the same url keeps to one budget. They share silence, breaker, requests in flight and rate, with
+ * the limits of `source` for both from now on, and an OAuth token if both log in the same way. Both
+ * have the same `stop`. */
+void http_source_continue(struct http_source *source, struct http_source *before);
+
 struct http_client;
 
 /* `stop` ends this client's waits and transfers instead of the source's. A child of the source's

@@ -1,9 +1,10 @@
 #pragma once
 
-#include "common/conf/secret.h"
+#include <stdatomic.h>
+
 #include "worker/http/client.h"
-#include "worker/http/credential.h"
 #include "worker/http/limiter.h"
+#include "worker/http/login.h"
 #include "worker/http/transport.h"
 #include "worker/http/url.h"
 #include "worker/http/wait_clock.h"
@@ -16,16 +17,19 @@ struct http_seams {
     void *transport_arg;
 };
 
+/* A limiter that the sources of several configurations may share. */
+struct gate {
+    atomic_int users; /* the last may leave in any thread */
+    struct limiter limiter;
+};
+
 struct http_source {
     const struct source_config *config;
     struct url url;
-    struct auth_config auth; /* the configuration's with its names resolved */
-    struct secret username;
-    struct secret client_id;
     struct stop *stop;
     struct http_seams seams;
-    struct limiter limiter;
-    struct credential credential;
+    struct gate *gate;
+    struct login *login;
 };
 
 /* http_source_new with other clocks and another wire; the seams are copied. */

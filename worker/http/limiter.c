@@ -31,6 +31,19 @@ void limiter_release(struct limiter *limiter)
     mutex_release(&limiter->lock);
 }
 
+void limiter_take_limits(struct limiter *limiter, const struct limiter *fresh)
+{
+    MUTEX_GUARD(&limiter->lock);
+    limiter->max_in_flight = fresh->max_in_flight;
+    limiter->max_wait_us = fresh->max_wait_us;
+    /* What has been saved up until now was saved up at the old rate. */
+    (void)bucket_available(&limiter->bucket, wait_clock_now_us(limiter->clock));
+    limiter->bucket.per_second = fresh->bucket.per_second;
+    limiter->breaker.failures_to_open = fresh->breaker.failures_to_open;
+    limiter->breaker.open_for_us = fresh->breaker.open_for_us;
+    condition_broadcast(&limiter->changed);
+}
+
 enum obstacle { OBSTACLE_NONE, OBSTACLE_SILENCE, OBSTACLE_BREAKER, OBSTACLE_OTHER };
 
 /* What keeps a lane from sending now, and until when; takes a token of the rate if nothing does. */

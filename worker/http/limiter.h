@@ -19,10 +19,10 @@
 struct limiter {
     const struct wait_clock *clock;
     struct stop *stop;
-    int64_t max_in_flight;
-    int64_t max_wait_us; /* longest silence that is waited for */
     struct mutex lock;
     struct condition changed;
+    int64_t max_in_flight;  /* guarded by lock */
+    int64_t max_wait_us;    /* guarded by lock: longest silence that is waited for */
     int64_t in_flight;      /* guarded by lock */
     int64_t not_before_us;  /* guarded by lock */
     struct bucket bucket;   /* guarded by lock */
@@ -37,6 +37,10 @@ void limiter_init(struct limiter *limiter,
                   struct stop *stop,
                   const struct wait_clock *clock);
 void limiter_release(struct limiter *limiter);
+
+/* Goes on with the limits of `fresh`, which is in nobody's use. What the source asked for, and what
+ * is known about it, stays. */
+void limiter_take_limits(struct limiter *limiter, const struct limiter *fresh);
 
 enum limiter_result {
     LIMITER_ADMITTED,     /* send, then leave, then report */

@@ -1,18 +1,31 @@
+#include <assert.h>
+#include <string.h>
+
 #include "common/base/alloc.h"
 #include "worker/http/internal.h"
 #include "worker/http/transport_curl.h"
 
-/* User names and client ids may stand in the file as they are or be references like secrets. */
-static bool resolve_name(const char **name, struct secret *owner, struct error *err)
+static struct gate *gate_new(const struct http_source *source, int64_t max_in_flight)
 {
-    if (*name == NULL) {
-        return true;
+    struct gate *gate = XNEW(struct gate);
+
+    atomic_init(&gate->users, 1);
+    limiter_init(&gate->limiter, source->config, max_in_flight, source->stop, source->seams.clock);
+    return gate;
+}
+
+static struct gate *gate_share(struct gate *gate)
+{
+    (void)atomic_fetch_add(&gate->users, 1);
+    return gate;
+}
+
+static void gate_leave(struct gate *gate)
+{
+    if (atomic_fetch_sub(&gate->users, 1) == 1) {
+        limiter_release(&gate->limiter);
+        xfree(gate);
     }
-    if (!secret_resolve_text(*name, owner, err)) {
-        return false;
-    }
-    *name = owner->value;
-    return true;
 }
 
 static bool source_init(struct http_source *source, int64_t max_in_flight, struct error *err)
@@ -22,14 +35,12 @@ static bool source_init(struct http_source *source, int64_t max_in_flight, struc
     if (!url_parse(str_from(config->url), &source->url, err)) {
         return error_wrap(err, "sources.%s.url", config->name);
     }
-    source->auth = config->auth;
-    if (!resolve_name(&source->auth.username, &source->username, err) ||
-        !resolve_name(&source->auth.client_id, &source->client_id, err) ||
-        !credential_init(&source->credential, &source->auth, source->url.host, source->seams.clock,
-                         source->stop, err)) {
+    source->login =
+        login_new(&config->auth, source->url.host, source->seams.clock, source->stop, err);
+    if (source->login == NULL) {
         return error_wrap(err, "sources.%s", config->name);
     }
-    limiter_init(&source->limiter, config, max_in_flight, source->stop, source->seams.clock);
+    source->gate = gate_new(source, max_in_flight);
     return true;
 }
 
@@ -45,8 +56,6 @@ struct http_source *http_source_new_with(const struct source_config *config,
     source->stop = stop;
     source->seams = *seams;
     if (!source_init(source, max_in_flight, err)) {
-        secret_release(&source->username);
-        secret_release(&source->client_id);
         xfree(source);
         return NULL;
     }
@@ -71,11 +80,24 @@ void http_source_free(struct http_source *source)
     if (source == NULL) {
         return;
     }
-    limiter_release(&source->limiter);
-    credential_release(&source->credential);
-    secret_release(&source->username);
-    secret_release(&source->client_id);
+    gate_leave(source->gate);
+    login_leave(source->login);
     xfree(source);
+}
+
+void http_source_continue(struct http_source *source, struct http_source *before)
+{
+    assert(source->stop == before->stop);
+    if (strcmp(source->config->url, before->config->url) != 0) {
+        return;
+    }
+    limiter_take_limits(&before->gate->limiter, &source->gate->limiter);
+    gate_leave(source->gate);
+    source->gate = gate_share(before->gate);
+    if (login_has_token_for(before->login, source->login)) {
+        login_leave(source->login);
+        source->login = login_share(before->login);
+    }
 }
 
 bool http_source_trusts(const struct http_source *source, const struct url *url)

@@ -225,6 +225,7 @@ static void reload(struct daemon *daemon)
         return;
     }
     struct generation *old = daemon->generation;
+    hub_continue(&fresh->hub, &old->hub);
     log_configure(fresh->config.log_level, fresh->config.log_format);
     mutex_lock(&daemon->mutex);
     daemon->generation = fresh;

@@ -17,4 +17,9 @@ struct hub {
 
 /* Never fails as a whole: a source whose secret is missing is an error of its own tasks. */
 void hub_init(struct hub *hub, const struct config *config, struct stop *stop);
+
+/* Before anybody uses `hub`, while `before` is in use: the sources that both have keep to one
+ * budget and one credential (http_source_continue). */
+void hub_continue(struct hub *hub, const struct hub *before);
+
 void hub_release(struct hub *hub);

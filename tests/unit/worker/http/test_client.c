@@ -284,7 +284,7 @@ static void client_opens_the_breaker_and_closes_it_by_a_probe(void **state)
     assert_true(get(&f));
     assert_int_equal(f.wire.n_requests, 4);
     assert_true(f.wire.requests[3].sent_us - f.wire.requests[2].sent_us >= 60 * US_PER_S);
-    assert_int_equal(limiter_open_after_failures(&f.source->limiter), 0);
+    assert_int_equal(limiter_open_after_failures(&f.source->gate->limiter), 0);
     tear_down(&f);
 }
 
@@ -354,7 +354,7 @@ static void client_does_not_count_a_5xx_the_judge_explains_against_the_source(vo
                                                         .url = STR_LITERAL("/x"),
                                                         .judge = judge_word,
                                                         .judge_arg = &n_calls}));
-    assert_int_equal(limiter_open_after_failures(&f.source->limiter), 0);
+    assert_int_equal(limiter_open_after_failures(&f.source->gate->limiter), 0);
     tear_down(&f);
 }
 
