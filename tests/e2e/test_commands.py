@@ -4,14 +4,18 @@ import http.server
 import json
 import os
 import re
+import signal
 import subprocess
 import threading
+import time
 import unittest
+
+import psycopg2
 
 import control
 import query
-from foz import (BUSY, COMPLETE, CONFIGURATION, FAILED, HELD, PARTIAL, RIGHTS, TASKS, UNREACHABLE, USAGE, WORKER, FozTest, free_port,
-                 wait_until)
+from foz import (BUSY, COMPLETE, CONFIGURATION, FAILED, HELD, PARTIAL, RIGHTS, SANITIZER, TASKS, TERMINATED, UNREACHABLE, USAGE, WORKER, FozTest,
+                 free_port, wait_until)
 
 COMMANDS = ("migrate", "check", "load", "run", "status", "dead-letters")
 
@@ -384,6 +388,55 @@ class Load(FozTest):
         self.assertEqual([0, 0], [program.wait(120) for program in programs])
         self.sim.do(control.clear_faults())
         self.assert_copies(*TASKS)
+
+
+class Stop(FozTest):
+    """What only talks to the database ends with a signal, though it waits for somebody's lock."""
+
+    tickets = 40
+
+    def stop_behind(self, lock, number, *arguments):
+        holder = psycopg2.connect(self.config["database"]["url"])
+        busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle' AND application_name = 'foz-worker'"
+        try:
+            holder.cursor().execute(lock)
+            program = self.start_worker(*arguments)
+            wait_until(lambda: query.one(self.config["database"]["url"], busy + " AND wait_event_type = 'Lock'") == "1", "it waits for the lock")
+            asked = time.monotonic()
+            program.signal(number)
+            self.assertEqual(TERMINATED, program.wait(20), program.err())
+            self.assertLess(time.monotonic() - asked, 3 * (4 if SANITIZER else 1))
+            self.assertEqual("0", query.one(self.config["database"]["url"], busy))  # nor does its statement go on
+        finally:
+            holder.close()
+        self.assertEqual("", program.out())
+
+    def test_a_signal_ends_what_waits_for_a_lock(self):
+        self.load("incidents")
+        before = self.database.rows("SELECT ticket_id, row_to_json(t) FROM core.ticket t ORDER BY 1")
+        for number in (signal.SIGTERM, signal.SIGINT):
+            for lock, *arguments in (
+                    ("LOCK TABLE ops.execution_log IN ACCESS EXCLUSIVE MODE", "status"),
+                    ("LOCK TABLE ops.execution_log IN ACCESS EXCLUSIVE MODE", "status", "--json"),
+                    ("LOCK TABLE ops.migration IN ACCESS EXCLUSIVE MODE", "status"),
+                    ("LOCK TABLE ops.dead_letter IN ACCESS EXCLUSIVE MODE", "dead-letters", "list"),
+                    ("LOCK TABLE core.ticket IN ACCESS EXCLUSIVE MODE", "rebuild"),
+                    ("SELECT pg_advisory_xact_lock(1718581764, 0)", "migrate")):
+                with self.subTest(number=number, arguments=arguments, lock=lock):
+                    self.stop_behind(lock, number, *arguments)
+        self.assertEqual(before, self.database.rows("SELECT ticket_id, row_to_json(t) FROM core.ticket t ORDER BY 1"))
+
+    def test_a_migration_that_is_stopped_leaves_nothing(self):
+        self.config["database"]["url"] = self.cluster.createdb()
+        self.write_config()
+        url = self.config["database"]["url"]
+        query.script(url, """
+            CREATE TABLE public.gate ();
+            CREATE FUNCTION public.late() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN LOCK TABLE public.gate; END $$;
+            CREATE EVENT TRIGGER late ON ddl_command_start WHEN TAG IN ('CREATE VIEW') EXECUTE FUNCTION public.late()""")
+        self.stop_behind("LOCK TABLE public.gate", signal.SIGTERM, "migrate")
+        self.assertEqual("0", query.one(url, "SELECT count(*) FROM pg_namespace WHERE nspname IN ('ops', 'core', 'servicenow')"))
+        self.worker("migrate", expect=COMPLETE)
 
 
 class Status(FozTest):

@@ -203,6 +203,13 @@ static int retry(struct foreground *foreground, const struct args *args)
     return code;
 }
 
+static int command_list(const struct args *args)
+{
+    struct session session;
+    int code = session_begin(args, true, &session);
+    return session_end(&session, code == EXIT_COMPLETE ? list(session.db, args) : code);
+}
+
 static int retry_all(const struct config *config, struct db *db, const struct args *args)
 {
     struct foreground foreground = {.config = config, .owner = db, .no_wait = args->no_wait};
@@ -219,14 +226,8 @@ static int retry_all(const struct config *config, struct db *db, const struct ar
     return code;
 }
 
-int command_dead_letters(const struct args *args)
+static int command_retry(const struct args *args)
 {
-    bool is_retry = strcmp(args->names[0], "retry") == 0;
-    if (!is_retry && strcmp(args->names[0], "list") != 0) {
-        (void)fprintf(stderr, "foz-worker: dead-letters takes list or retry, not \"%s\"\n",
-                      args->names[0]);
-        return EXIT_BAD_USAGE;
-    }
     struct config config;
     int code = session_config(args, &config);
     if (code != EXIT_COMPLETE) {
@@ -235,9 +236,22 @@ int command_dead_letters(const struct args *args)
     struct db *db = NULL;
     code = session_database(&config, true, &db);
     if (code == EXIT_COMPLETE) {
-        code = is_retry ? retry_all(&config, db, args) : list(db, args);
+        code = retry_all(&config, db, args);
     }
     db_close(db);
     config_release(&config);
     return code;
+}
+
+int command_dead_letters(const struct args *args)
+{
+    if (strcmp(args->names[0], "list") == 0) {
+        return command_list(args);
+    }
+    if (strcmp(args->names[0], "retry") == 0) {
+        return command_retry(args);
+    }
+    (void)fprintf(stderr, "foz-worker: dead-letters takes list or retry, not \"%s\"\n",
+                  args->names[0]);
+    return EXIT_BAD_USAGE;
 }

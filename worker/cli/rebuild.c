@@ -17,24 +17,17 @@ static void print_totals(const struct project_totals *totals, bool as_json)
 
 int command_rebuild(const struct args *args)
 {
-    struct config config;
-    int failed = session_config(args, &config);
-    if (failed != 0) {
-        return failed;
-    }
-    struct db *db = NULL;
-    failed = session_database(&config, true, &db);
+    struct session session;
+    int failed = session_begin(args, true, &session);
     if (failed == 0) {
         struct project_totals totals;
         struct error err = ERROR_INIT;
-        if (project_rebuild(db, &config, &totals, &err)) {
-            (void)readers_wait(db, READERS_PATIENCE_US);
+        if (project_rebuild(session.db, &session.config, &totals, &err)) {
+            (void)readers_wait(session.db, READERS_PATIENCE_US);
             print_totals(&totals, args->json);
         } else {
             failed = session_fail(&err);
         }
     }
-    db_close(db);
-    config_release(&config);
-    return failed;
+    return session_end(&session, failed);
 }

@@ -87,21 +87,14 @@ static int print_json(struct db *db)
 
 int command_status(const struct args *args)
 {
-    struct config config;
-    int failed = session_config(args, &config);
-    if (failed != 0) {
-        return failed;
-    }
-    struct db *db = NULL;
+    struct session session;
     struct error err = ERROR_INIT;
-    failed = session_database(&config, true, &db);
-    if (failed == 0 && !claim_sweep(db, NULL, &err)) {
+    int failed = session_begin(args, true, &session);
+    if (failed == 0 && !claim_sweep(session.db, NULL, &err)) {
         failed = session_fail(&err);
     }
     if (failed == 0) {
-        failed = args->json ? print_json(db) : print_sections(db);
+        failed = args->json ? print_json(session.db) : print_sections(session.db);
     }
-    db_close(db);
-    config_release(&config);
-    return failed;
+    return session_end(&session, failed);
 }
