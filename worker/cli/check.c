@@ -39,6 +39,7 @@ static const char *level_name(enum finding_level level)
 static void worsen(struct findings *findings, const struct finding *finding)
 {
     struct error as_error = {.code = finding->code, .http_status = finding->http_status};
+    /* Here the source's own refusal is a matter of the configuration too: a wrong url, say. */
     int code = finding->code == ERROR_CONFIG ? EXIT_BAD_CONFIG : policy_exit_of_error(&as_error);
     findings->code = policy_exit_worse(findings->code, code);
 }

@@ -92,6 +92,16 @@ static struct step begin(struct task_run *task)
     return (struct step){.kind = STEP_PLAN, .task = task};
 }
 
+/* Caller holds the mutex, and counts the lane. NONE: nothing of the task is left to be taken. */
+static struct step take_partition(struct task_run *task)
+{
+    if (error_is_set(&task->error) || task->next_partition == task->n_partitions) {
+        return (struct step){.kind = STEP_NONE};
+    }
+    return (struct step){
+        .kind = STEP_WALK, .task = task, .partition = &task->partitions[task->next_partition++]};
+}
+
 /* Caller holds the mutex. */
 static struct step find_step(struct board *board, bool *ret_may_come)
 {
@@ -105,13 +115,13 @@ static struct step find_step(struct board *board, bool *ret_may_come)
     }
     for (size_t i = 0; i < board->n_tasks; i++) {
         struct task_run *task = &board->tasks[i];
-        bool has_failed = error_is_set(&task->error);
-        if (task->phase == PHASE_WALKING && !has_failed &&
-            task->next_partition < task->n_partitions) {
+        struct step step = {.kind = STEP_NONE};
+        if (task->phase == PHASE_WALKING) {
+            step = take_partition(task);
+        }
+        if (step.kind != STEP_NONE) {
             task->n_active++;
-            return (struct step){.kind = STEP_WALK,
-                                 .task = task,
-                                 .partition = &task->partitions[task->next_partition++]};
+            return step;
         }
         *ret_may_come = *ret_may_come || task->phase != PHASE_DONE;
     }
@@ -136,14 +146,14 @@ struct step board_take(struct board *board)
     }
 }
 
-/* Caller holds the mutex: what the lane that has just ended a step of `task` does next. */
+/* Caller holds the mutex: what the lane that has just ended a step of `task` does next. The last
+ * one settles it, where another lane's partition failed too. */
 static struct step next_of(struct board *board, struct task_run *task)
 {
     condition_broadcast(&board->changed);
-    if (task->next_partition < task->n_partitions) {
-        return (struct step){.kind = STEP_WALK,
-                             .task = task,
-                             .partition = &task->partitions[task->next_partition++]};
+    struct step step = take_partition(task);
+    if (step.kind != STEP_NONE) {
+        return step;
     }
     task->n_active--;
     if (task->n_active == 0) {
@@ -180,17 +190,6 @@ void board_walked(struct board *board,
     task->counters.proven_records += proof->records;
     task->counters.hidden += is_given_up(board, task) ? 0 : proof->hidden;
     task->can_count = task->can_count && proof->has_expected;
-    if (error_is_set(&task->error)) {
-        /* Another lane's partition failed: this one's end is the task's if it is the last. */
-        *ret_next = (struct step){.kind = STEP_NONE};
-        task->n_active--;
-        if (task->n_active == 0) {
-            task->n_active = 1;
-            task->phase = PHASE_SETTLING;
-            *ret_next = (struct step){.kind = STEP_SETTLE, .task = task};
-        }
-        return;
-    }
     *ret_next = next_of(board, task);
 }
 

@@ -19,10 +19,12 @@
  * waits to be walked, who finishes a task. Lanes take steps from it and hand back what came of
  * them; the board decides what comes next and keeps the counters.
  *
- *     WAITING -> PLANNING -> WALKING -> (CONFIRMING -> WALKING) -> PUBLISHING -> DONE
+ *     WAITING -> PLANNING -> WALKING -> SETTLING -> DONE
+ *                               ^           |
+ *                               +-----------+  where keys have to be confirmed
  *
- * A failure anywhere in a task makes it FAILED as soon as no lane works on it; other tasks go on,
- * but for those whose records belong to the failed one's: they are not begun.
+ * A failure anywhere in a task makes the last lane on it settle it, as failed; other tasks go on,
+ * but for those whose records belong to the failed one's: they go from WAITING to SETTLING.
  */
 
 enum task_phase {
@@ -103,9 +105,11 @@ struct task_run {
     size_t n_active; /* lanes at work on it */
     bool can_count;
     struct task_counters counters;
-    struct merge_result merged; /* after publishing */
-    int64_t records_read;       /* the ledger's number */
     struct error error;
+
+    /* written by the one lane that settles, read by others after DONE */
+    struct merge_result merged;
+    int64_t records_read; /* the ledger's number */
 };
 
 struct board {

@@ -299,7 +299,7 @@ int daemon_run(const char *config_path, struct stop *stop, struct signals *signa
     if (!connect_claimer(&daemon, &err)) {
         log_fail("cannot start", LOG_TEXT("error", err.msg));
         generation_free(daemon.generation);
-        return err.code == ERROR_CONFIG ? EXIT_BAD_CONFIG : policy_exit_of_error(&err);
+        return policy_exit_of_error(&err);
     }
     mutex_init(&daemon.mutex);
     daemon.n_slots = 64;

@@ -499,7 +499,7 @@ static bool settle_core(struct load_running *running, struct error *err)
 static void report_failure(struct run_report *report, const struct error *err)
 {
     report->status = TASK_FAILED;
-    report->exit_code = err->code == ERROR_CONFIG ? EXIT_BAD_CONFIG : policy_exit_of_error(err);
+    report->exit_code = policy_exit_of_error(err);
     (void)snprintf(report->message, sizeof(report->message), "%s", err->msg);
 }
 

@@ -26,7 +26,8 @@ enum exit_code {
 /* Of a failed task, or of a source that cannot be checked. */
 int policy_exit_of_error(const struct error *err);
 
-/* The one that counts where causes mix: the first of 77, 78, 69, 1, 4, 3. */
+/* The one that counts where causes mix: the first of 143, 77, 78, 69, 1, 4, 3. What was
+ * stopped says so first: it did not get to see the rest. */
 int policy_exit_worse(int a, int b);
 
 /* Of a task that ended with `err`; `stopped`: what its execution was asked to stop for. */
