@@ -1,7 +1,6 @@
 #include "worker/run/load_run.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "common/base/alloc.h"
@@ -12,8 +11,7 @@
 #include "common/ops/readers.h"
 #include "worker/load/project.h"
 #include "worker/run/lane.h"
-#include "worker/run/policy.h"
-#include "worker/run/publish.h"
+#include "worker/run/sources.h"
 #include "worker/run/standing.h"
 #include "worker/run/task_record.h"
 
@@ -34,18 +32,9 @@ struct load_running {
     struct board board;
     struct task_run *tasks;
     size_t n_tasks;
-    void **sessions;
-    struct http_client **session_clients;
-    bool *is_open; /* per source index */
     const struct load_def *load;
     struct error lost; /* why the execution is not ours any more */
 };
-
-void run_report_release(struct run_report *report)
-{
-    xfree(report->tasks);
-    report->tasks = NULL;
-}
 
 /* No restriction, or the name is among the strings of params' `key`. */
 static bool is_wanted(const struct json *params, const char *key, const char *name)
@@ -148,90 +137,6 @@ static bool gather_tasks(struct load_running *running, bool *ret_mass_delete, st
                      running->load->name, running->load->source_type);
 }
 
-static void fail_task(struct load_running *running, struct task_run *task, const struct error *why)
-{
-    struct error trouble = ERROR_INIT;
-    task->error = *why;
-    task->phase = PHASE_DONE;
-    task->status = policy_failure_status(why, stop_reason(running->stop));
-    if (!publish_failure(running->owner, &running->board, task, task->status, &trouble)) {
-        log_warn("the end of a task could not be recorded", LOG_TEXT("error", trouble.msg));
-    }
-    log_fail("task failed", LOG_TEXT("source", task->source->name),
-             LOG_TEXT("task", task->task->name), LOG_TEXT("error", why->msg));
-}
-
-static void
-fail_tasks_of(struct load_running *running, size_t source_index, const struct error *why)
-{
-    for (size_t i = 0; i < running->n_tasks; i++) {
-        if (running->tasks[i].source_index == source_index) {
-            fail_task(running, &running->tasks[i], why);
-        }
-    }
-}
-
-/* Opens each source once; a source that cannot be opened fails its own tasks. */
-static void open_sources(struct load_running *running)
-{
-    const struct config *config = running->config;
-    running->sessions = xcalloc(config->n_sources + 1, sizeof(*running->sessions));
-    running->session_clients = xcalloc(config->n_sources + 1, sizeof(struct http_client *));
-    running->is_open = xcalloc(config->n_sources + 1, sizeof(*running->is_open));
-    running->board.sessions = running->sessions;
-    for (size_t i = 0; i < running->n_tasks; i++) {
-        const struct task_run *task = &running->tasks[i];
-        size_t s = task->source_index;
-        if (running->session_clients[s] != NULL || task->phase == PHASE_DONE) {
-            continue;
-        }
-        if (running->hub->sources[s] == NULL) {
-            fail_tasks_of(running, s, &running->hub->errors[s]);
-            continue;
-        }
-        if (task->connector->open == NULL) {
-            continue;
-        }
-        struct error err = ERROR_INIT;
-        running->session_clients[s] = http_client_new(running->hub->sources[s], running->stop,
-                                                      (size_t)config->worker.page_memory_bytes);
-        running->is_open[s] = task->connector->open(task->source, running->session_clients[s],
-                                                    &running->sessions[s], &err);
-        if (!running->is_open[s]) {
-            fail_tasks_of(running, s, &err);
-        }
-    }
-}
-
-/* A session is ended also when everything else is told to stop, so this listens to no one. */
-static void close_source(struct load_running *running, const struct task_run *task)
-{
-    size_t s = task->source_index;
-    struct stop *never = stop_new(NULL);
-    struct http_client *client = http_client_new(running->hub->sources[s], never,
-                                                 (size_t)running->config->worker.page_memory_bytes);
-    task->connector->close(running->sessions[s], client);
-    http_client_free(client);
-    stop_free(never);
-}
-
-static void close_sources(struct load_running *running)
-{
-    for (size_t i = 0; i < running->n_tasks; i++) {
-        const struct task_run *task = &running->tasks[i];
-        size_t s = task->source_index;
-        if (running->session_clients[s] != NULL) {
-            if (running->is_open[s]) {
-                close_source(running, task);
-            }
-            http_client_free(TAKE(running->session_clients[s]));
-        }
-    }
-    xfree(running->sessions);
-    xfree(running->session_clients);
-    xfree(running->is_open);
-}
-
 static void lose(struct load_running *running, struct error *why)
 {
     log_fail("the execution is lost", LOG_TEXT("error", why->msg));
@@ -309,72 +214,6 @@ static void run_lanes(struct load_running *running)
         lane_join(&lanes[i]);
     }
     xfree(lanes);
-}
-
-static void fill_report(const struct load_running *running, struct run_report *report)
-{
-    report->tasks = xcalloc(running->n_tasks + 1, sizeof(*report->tasks));
-    report->n_tasks = running->n_tasks;
-    for (size_t i = 0; i < running->n_tasks; i++) {
-        const struct task_run *task = &running->tasks[i];
-        const struct merge_result *merged = &task->merged;
-        struct task_report *row = &report->tasks[i];
-        *row = (struct task_report){
-            .status = task->status,
-            .read = task->records_read,
-            .inserted = merged->inserted,
-            .updated = merged->updated,
-            .unchanged = merged->unchanged,
-            .deleted = merged->deleted,
-            .rejected = merged->rejected,
-            .hidden = task->counters.hidden,
-            .requests = task->counters.requests,
-            .pages = task->counters.pages,
-            .bytes_received = task->counters.bytes_received,
-            .error = task->error,
-        };
-        (void)snprintf(row->source, sizeof(row->source), "%s", task->source->name);
-        (void)snprintf(row->task, sizeof(row->task), "%s", task->task->name);
-    }
-}
-
-/* Why the whole of it ended early; "" if it did not. */
-static const char *cause_of(const struct load_running *running, enum stop_reason stopped)
-{
-    switch (stopped) {
-    case STOP_NONE:
-        break;
-    case STOP_CANCELLED:
-        return "cancelled on request";
-    case STOP_SIGNAL:
-        return "stopped by a signal before it was complete; run it again";
-    case STOP_LOST:
-        return running->lost.msg;
-    }
-    return "";
-}
-
-/* Cut to fit; PostgreSQL takes no half characters. */
-static void set_message(struct run_report *report, struct str text)
-{
-    struct str fitting = str_shorten(text, sizeof(report->message) - 1);
-    (void)snprintf(report->message, sizeof(report->message), "%.*s", STR_ARG(fitting));
-}
-
-/* "snow.incident: ...; snow.groups: ..." over all tasks with something to say, behind the cause. */
-static void join_messages(struct run_report *report, const char *cause)
-{
-    struct buf text CLEANUP(buf_release);
-    buf_init(&text, sizeof(report->message) * 8);
-    buf_add_c(&text, cause);
-    for (size_t i = 0; i < report->n_tasks; i++) {
-        const struct task_report *task = &report->tasks[i];
-        if (error_is_set(&task->error)) {
-            buf_addf(&text, "%s%s.%s: %s", text.len > 0 ? "; " : "", task->source, task->task,
-                     task->error.msg);
-        }
-    }
-    set_message(report, buf_str(&text));
 }
 
 /* The owner's connection may be gone: the log is worth a few more tries. A row that another worker
@@ -496,29 +335,6 @@ static bool settle_core(struct load_running *running, struct error *err)
     return true;
 }
 
-static void report_failure(struct run_report *report, const struct error *err)
-{
-    report->status = TASK_FAILED;
-    report->exit_code = policy_exit_of_error(err);
-    (void)snprintf(report->message, sizeof(report->message), "%s", err->msg);
-}
-
-/* The tasks are published; core is not up to them. */
-static void
-add_settle_failure(struct run_report *report, const struct error *err, enum stop_reason stopped)
-{
-    enum task_status status = policy_failure_status(err, stopped);
-    int exit_code = status == TASK_INTERRUPTED ? EXIT_STOPPED : policy_exit_of_error(err);
-    if (report->status != TASK_INTERRUPTED && report->status != TASK_CANCELLED) {
-        report->status = status;
-    }
-    report->exit_code = policy_exit_worse(report->exit_code, exit_code);
-    struct buf text CLEANUP(buf_release) = {0};
-    buf_init(&text, sizeof(report->message) * 2);
-    buf_addf(&text, "%s%s%s", err->msg, report->message[0] != '\0' ? "; " : "", report->message);
-    set_message(report, buf_str(&text));
-}
-
 static bool prepare(struct load_running *running, struct error *err)
 {
     bool mass_delete = false;
@@ -554,27 +370,21 @@ void load_run(const struct config *config,
     enum stop_reason stopped = STOP_NONE;
     if (prepare(&running, &err)) {
         running.board.watch = db_watch_new(running.stop, STATEMENT_PATIENCE_US);
-        open_sources(&running);
+        struct sources sources;
+        sources_open(&sources, &running.board, hub, owner);
         run_lanes(&running);
-        close_sources(&running);
+        sources_close(&sources);
         drop_left_over(&running);
         bool settled = settle_core(&running, &err);
         db_watch_free(TAKE(running.board.watch));
         wait_for_readers(&running);
         stopped = stop_reason(running.stop);
-        fill_report(&running, ret_report);
-        ret_report->status =
-            policy_execution_status(ret_report->tasks, ret_report->n_tasks, stopped);
-        bool is_cut_short =
-            ret_report->status == TASK_INTERRUPTED || ret_report->status == TASK_CANCELLED;
-        join_messages(ret_report, is_cut_short ? cause_of(&running, stopped) : "");
-        ret_report->exit_code = policy_execution_exit(ret_report->tasks, ret_report->n_tasks,
-                                                      ret_report->status, stopped);
+        run_report_end(ret_report, &running.board, stopped, running.lost.msg);
         if (!settled) {
-            add_settle_failure(ret_report, &err, stopped);
+            run_report_add_failure(ret_report, &err, stopped);
         }
     } else {
-        report_failure(ret_report, &err);
+        run_report_refuse(ret_report, &err);
     }
     bool retry_due = ret_report->status == TASK_INTERRUPTED && claim->attempt == 1 &&
                      (stopped == STOP_LOST || options->retry_when_stopped);

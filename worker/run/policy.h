@@ -3,7 +3,7 @@
 #include <stddef.h>
 
 #include "common/base/error.h"
-#include "worker/run/load_run.h"
+#include "worker/run/report.h"
 
 /*
  * What follows from what happened: an execution's status and exit code from its tasks' ends, and an
