@@ -118,7 +118,7 @@ static int run_requests(const struct args *args,
         code = policy_exit_worse(code, one);
         if (!args->json && reports[i].tasks != NULL) {
             load_output_table(&reports[i], args->names[i]);
-        } else if (!args->json && reports[i].message[0] != '\0') {
+        } else if (!args->json && reports[i].message != NULL) {
             (void)fprintf(stderr, "foz-worker: %s: %s\n", args->names[i], reports[i].message);
         }
         n_done++;

@@ -99,7 +99,7 @@ void load_output_table(const struct run_report *report, const char *load)
         table_print(HEADS, sizeof(HEADS) / sizeof(HEADS[0]), report->n_tasks, report_cell, report);
     }
     (void)fflush(stdout);
-    if (report->message[0] != '\0') {
+    if (report->message != NULL) {
         (void)fprintf(stderr, "foz-worker: %s: %s\n", load, report->message);
     }
 }
@@ -146,7 +146,7 @@ void load_output_json(const struct run_report *reports, const char *const *loads
         add_text(&out, "status", task_status_name(report->status));
         buf_addf(&out, ",\"exit_code\":%d,\"duration_ms\":%" PRId64 ",", report->exit_code,
                  report->duration_us / US_PER_MS);
-        add_text(&out, "error_message", report->message);
+        add_text(&out, "error_message", run_report_message(report));
         buf_add_c(&out, ",\"tasks\":[");
         for (size_t t = 0; t < report->n_tasks; t++) {
             buf_add_c(&out, t > 0 ? "," : "");

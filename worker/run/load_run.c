@@ -222,8 +222,8 @@ static void finish(struct load_running *running, const struct run_report *report
 {
     struct error err = ERROR_INIT;
     const char *status = task_status_name(report->status);
-    if (db_is_alive(running->owner) &&
-        claim_finish(running->owner, running->claim, status, report->message, retry_due, &err)) {
+    if (db_is_alive(running->owner) && claim_finish(running->owner, running->claim, status,
+                                                    run_report_message(report), retry_due, &err)) {
         return;
     }
     int64_t give_up_us = clock_monotonic_us() + FINISH_PATIENCE_US;
@@ -233,7 +233,7 @@ static void finish(struct load_running *running, const struct run_report *report
                                        .application_name = "foz-worker finish"};
         struct db *db CLEANUP(db_closep) = db_open(&settings, &err);
         if (db != NULL &&
-            claim_finish(db, running->claim, status, report->message, retry_due, &err)) {
+            claim_finish(db, running->claim, status, run_report_message(report), retry_due, &err)) {
             return;
         }
         clock_sleep_us(US_PER_S);
@@ -394,7 +394,7 @@ void load_run(const struct config *config,
              LOG_TEXT("load", claim->load),
              LOG_TEXT("status", task_status_name(ret_report->status)),
              LOG_INT("duration_ms", ret_report->duration_us / US_PER_MS),
-             LOG_TEXT("message", ret_report->message));
+             LOG_TEXT("message", run_report_message(ret_report)));
     board_release(&running.board);
     release_tasks(&running);
     stop_free(running.stop);

@@ -9,6 +9,13 @@ void run_report_release(struct run_report *report)
 {
     xfree(report->tasks);
     report->tasks = NULL;
+    xfree(report->message);
+    report->message = NULL;
+}
+
+const char *run_report_message(const struct run_report *report)
+{
+    return report->message != NULL ? report->message : "";
 }
 
 static void fill_tasks(struct run_report *report, const struct board *board)
@@ -54,18 +61,11 @@ static const char *cause_of(enum stop_reason stopped, const char *lost)
     return "";
 }
 
-/* Cut to fit; PostgreSQL takes no half characters. */
-static void set_message(struct run_report *report, struct str text)
-{
-    struct str fitting = str_shorten(text, sizeof(report->message) - 1);
-    (void)snprintf(report->message, sizeof(report->message), "%.*s", STR_ARG(fitting));
-}
-
 /* "snow.incident: ...; snow.groups: ..." over all tasks with something to say, behind the cause. */
 static void join_messages(struct run_report *report, const char *cause)
 {
-    struct buf text CLEANUP(buf_release);
-    buf_init(&text, sizeof(report->message) * 8);
+    struct buf text CLEANUP(buf_release) = {0};
+    buf_init(&text, strlen(cause) + (report->n_tasks + 1) * sizeof(struct task_report));
     buf_add_c(&text, cause);
     for (size_t i = 0; i < report->n_tasks; i++) {
         const struct task_report *task = &report->tasks[i];
@@ -74,7 +74,7 @@ static void join_messages(struct run_report *report, const char *cause)
                      task->error.msg);
         }
     }
-    set_message(report, buf_str(&text));
+    report->message = text.len > 0 ? buf_take(&text) : NULL;
 }
 
 void run_report_end(struct run_report *report,
@@ -100,15 +100,13 @@ void run_report_add_failure(struct run_report *report,
         report->status = status;
     }
     report->exit_code = policy_exit_worse(report->exit_code, exit_code);
-    struct buf text CLEANUP(buf_release) = {0};
-    buf_init(&text, sizeof(report->message) * 2);
-    buf_addf(&text, "%s%s%s", err->msg, report->message[0] != '\0' ? "; " : "", report->message);
-    set_message(report, buf_str(&text));
+    char *before CLEANUP(xfreep) = TAKE(report->message);
+    report->message = before == NULL ? xstrdup(err->msg) : xasprintf("%s; %s", err->msg, before);
 }
 
 void run_report_refuse(struct run_report *report, const struct error *err)
 {
     report->status = TASK_FAILED;
     report->exit_code = policy_exit_of_error(err);
-    (void)snprintf(report->message, sizeof(report->message), "%s", err->msg);
+    report->message = xstrdup(err->msg);
 }

@@ -35,12 +35,15 @@ struct run_report {
     enum task_status status; /* of the execution */
     int exit_code;           /* of the contract: 0, 1, 3, 4, 69, 77, 78, 143 */
     int64_t duration_us;
-    char message[4096];
+    char *message; /* the tasks' joined, whatever their length; owned; NULL = none */
     struct task_report *tasks;
     size_t n_tasks;
 };
 
 void run_report_release(struct run_report *report);
+
+/* "" where there is none. */
+const char *run_report_message(const struct run_report *report);
 
 /* From the board's tasks, whose lanes have ended. `stopped`: what the execution was asked to stop
  * for; `lost`: why it is not ours any more. */
