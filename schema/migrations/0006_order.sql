@@ -21,6 +21,7 @@ BEGIN
                       ELSE 'TicketUpdatedV1' END || '|log|' || l.id)::uuid AS event_id, l.id
         FROM glpi.log l $q$;
   END IF;
+  PERFORM set_config('work_mem', '128MB', true);
   EXECUTE format($q$
     UPDATE core.ticket_event e SET seq = n.seq
       FROM (SELECT x.ctid AS place,

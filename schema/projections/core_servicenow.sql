@@ -136,9 +136,10 @@ BEGIN
     untold AS (
       SELECT b.*, EXISTS (
                SELECT FROM core.ticket_event e
-                WHERE e.ticket_id = b.ticket_id AND coalesce(e.payload ->> 'sla' = b.sla, true)
-                  AND e.event_id IN (core.event_id(b.ticket_id, 'TicketSlaBreachedV1', b.due_at::text),
-                                     core.event_id(b.ticket_id, 'TicketSlaBreachedV1', b.due_at::text, 'resolve'))) AS may_be_told
+                WHERE e.ticket_id = b.ticket_id AND e.type = 'TicketSlaBreachedV1' AND e.occurred_at = b.due_at
+                  AND coalesce(e.payload ->> 'sla' = b.sla, true)
+                  AND (e.payload ->> 'clock' = 'resolve'
+                       OR e.event_id = core.event_id(b.ticket_id, 'TicketSlaBreachedV1', b.due_at::text))) AS may_be_told
         FROM breach b
        WHERE NOT EXISTS (SELECT FROM core.ticket_event e WHERE e.ticket_id = b.ticket_id AND e.event_id = b.event_id))
     INSERT INTO core.ticket_event (event_id, ticket_id, type, occurred_at, execution_id, trace_id, payload)
