@@ -1,5 +1,5 @@
--- The four roles of foz, and one that only reads. Run once by a superuser (or a role with
--- CREATEROLE that owns the database), in foz's database, before or after `foz-worker migrate`:
+-- The four roles of foz, and one that only reads. Run by a superuser (or a role with CREATEROLE that
+-- owns the database), in foz's database, before the first `foz-worker migrate` and once more behind it:
 --
 --     psql -v ON_ERROR_STOP=1 -d foz -f roles.sql
 --
@@ -10,8 +10,12 @@
 -- and run `migrate` as a member of foz_owner after `SET ROLE`, simplest by a login whose
 -- configuration says so:
 --
---     CREATE ROLE foz_migrate_login LOGIN IN ROLE foz_owner;
+--     CREATE ROLE foz_migrate_login LOGIN PASSWORD '...' IN ROLE foz_owner;
 --     ALTER ROLE foz_migrate_login SET role TO foz_owner;
+--
+-- What another role has migrated already has to be handed over first, by a superuser:
+--
+--     REASSIGN OWNED BY that_role TO foz_owner;   -- everything it owns in this database
 --
 -- A single role that owns the database works too; then nothing of this is needed. The script can be
 -- run again at any time. The first full load of a table drops and rebuilds its secondary indexes
