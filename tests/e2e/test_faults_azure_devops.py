@@ -183,6 +183,16 @@ class Throttling(AzureTest):
                 self.assert_copies("work_item_revision")
                 self.assertGreater(self.last_tasks()["work_item_revision"]["throttled_ms"], 500)
 
+    def test_a_pause_longer_than_max_wait_ends_the_task_whatever_answer_asks_for_it(self):
+        for kind, table in (("rate_429", "workitemrevisions"), ("retry_after_200", "fields")):
+            with self.subTest(kind=kind):
+                self.set_source(retry={"attempts": 3, "base_delay": "20ms", "max_delay": "100ms", "max_wait": "1s"})
+                self.sim.do(control.clear_faults(), fault(kind, table=table, count=1, seconds=30))
+                result = self.load("work-items", "--task", "work_item_revision", "--mode", "full", expect=FAILED)
+                self.assertLess(result.seconds, 20)
+                self.assertIn("asks for", self.last_tasks()["work_item_revision"]["error_message"])
+                self.assertIn("retry.max_wait of source", self.last_tasks()["work_item_revision"]["error_message"])
+
     def test_without_a_header_the_whole_source_cools_down_for_max_delay(self):
         self.set_source(retry={"attempts": 4, "base_delay": "20ms", "max_delay": "1500ms", "max_wait": "10s"})
         self.sim.do(fault("rate_429", mode="none", table="workitemrevisions", count=1))

@@ -370,11 +370,10 @@ static enum sending_step attempt(struct sending *sending,
 
     switch (verdict) {
     case HTTP_ACCEPT:
-        /* Azure DevOps asks for a pause with an answer that is good. */
+        /* Azure DevOps asks for a pause with an answer that is good. If it is longer than may be
+         * waited for, the next request fails instead of this one. */
         if (silence_us > 0) {
-            int64_t max_wait_us = client->source->config->retry.max_wait_us;
-
-            limiter_silence(limiter, silence_us < max_wait_us ? silence_us : max_wait_us);
+            limiter_silence(limiter, silence_us);
         }
         *ret_response = response;
         return SENDING_DONE;
