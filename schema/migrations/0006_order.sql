@@ -106,3 +106,6 @@ $$;
 
 COMMENT ON FUNCTION ops.execution_is_owned(bigint) IS
   'true while a live worker holds the session lock pg_advisory_lock(1718581761, (id & 2147483647)::int)';
+
+COMMENT ON COLUMN ops.execution_log.retry_due IS
+  'interrupted, and to be run once more; of a queued row: an order that a foreground load has taken and gives back';

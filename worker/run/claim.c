@@ -82,10 +82,11 @@ bool claim_sweep(struct db *db, int64_t *ret_marked, struct error *err)
     return true;
 }
 
-#define SAME_REQUEST(a, b)                                                                         \
-    a ".load = " b ".load AND " a ".mode = " b ".mode AND " a ".params = " b ".params"             \
-      " AND " a ".window_from IS NOT DISTINCT FROM " b ".window_from"                              \
-      " AND " a ".window_to IS NOT DISTINCT FROM " b ".window_to"
+/* Of n and d. */
+#define SAME_REQUEST                                                                               \
+    "(n.load, n.mode, n.params) = (d.load, d.mode, d.params)"                                      \
+    " AND n.window_from IS NOT DISTINCT FROM d.window_from"                                        \
+    " AND n.window_to IS NOT DISTINCT FROM d.window_to"
 
 /* A later execution of the same request stands in for the retry once it has brought a result; while
  * it may still bring one, the retry waits. One that was cancelled or interrupted brings none. Of
@@ -94,25 +95,18 @@ static const char SQL_RETRY[] =
     "WITH due AS ("
     "  UPDATE ops.execution_log d SET retry_due = false"
     "   WHERE d.retry_due AND d.status = 'interrupted'"
-    "     AND NOT EXISTS (SELECT FROM ops.execution_log n"
-    "           WHERE n.id > d.id AND n.status IN ('queued', 'running') AND " SAME_REQUEST(
-        "n",
-        "d") ")"
-             "  RETURNING *)"
-             " INSERT INTO ops.execution_log (load, mode, window_from, window_to, params, trigger,"
-             "   requested_by, trace_id, attempt, retry_of)"
-             " SELECT d.load, d.mode, d.window_from, d.window_to, d.params, d.trigger, "
-             "d.requested_by,"
-             "        d.trace_id, d.attempt + 1, d.id"
-             "   FROM due d"
-             "  WHERE NOT EXISTS (SELECT FROM ops.execution_log n"
-             "         WHERE n.id > d.id AND n.status NOT IN ('queued', 'running', 'cancelled', "
-             "'interrupted')"
-             "           AND " SAME_REQUEST(
-                 "n",
-                 "d") ")"
-                      "    AND NOT EXISTS (SELECT FROM due n WHERE n.id > d.id AND " SAME_REQUEST(
-                          "n", "d") ")";
+    "     AND NOT EXISTS (SELECT FROM ops.execution_log n WHERE n.id > d.id"
+    "                        AND n.status IN ('queued', 'running') AND " SAME_REQUEST ")"
+    "  RETURNING *)"
+    " INSERT INTO ops.execution_log (load, mode, window_from, window_to, params, trigger,"
+    "   requested_by, trace_id, attempt, retry_of)"
+    " SELECT d.load, d.mode, d.window_from, d.window_to, d.params, d.trigger, d.requested_by,"
+    "        d.trace_id, d.attempt + 1, d.id"
+    "   FROM due d"
+    "  WHERE NOT EXISTS (SELECT FROM due n WHERE n.id > d.id AND " SAME_REQUEST ")"
+    "    AND NOT EXISTS (SELECT FROM ops.execution_log n WHERE n.id > d.id"
+    "                       AND n.status NOT IN ('queued', 'running', 'cancelled', 'interrupted')"
+    "                       AND " SAME_REQUEST ")";
 
 bool claim_retry_interrupted(struct db *db, int64_t *ret_queued, struct error *err)
 {
