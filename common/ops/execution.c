@@ -308,7 +308,8 @@ static const char cancel_sql[] =
     "   FROM target WHERE log.id = target.id AND target.status IN ('queued', 'running')"
     "   RETURNING log.id"
     ") SELECT target.status,"
-    "    CASE WHEN target.status = 'running' THEN pg_notify('foz_cancel', target.id::text) END"
+    "    CASE WHEN target.status = 'running' THEN pg_notify('" EXECUTION_CANCEL_CHANNEL
+    "', target.id::text) END"
     "    FROM target LEFT JOIN changed ON true";
 
 enum cancel_result

@@ -14,9 +14,6 @@
  * queued. `ops.execution_log` is log and queue in one; running an execution is the worker's.
  */
 
-/* First key of the session advisory lock that proves ownership; the second is the execution id. */
-#define EXECUTION_LOCK_CLASS 1718581761
-
 #define EXECUTION_QUEUE_CHANNEL  "foz_queue"      /* NOTIFY: payload = execution id */
 #define EXECUTION_CANCEL_CHANNEL "foz_cancel"     /* NOTIFY: payload = execution id */
 #define PROJECTION_CHANNEL       "foz_projection" /* NOTIFY: payload = "source task version" */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "common/base/log.h"
+#include "common/ops/locks.h"
 
 #define VERSION_TEXT_MAX 24
 #define LOOK_FIRST_US    (1 * US_PER_MS)
@@ -13,9 +14,9 @@ bool readers_show(struct db *db, int64_t version, struct error *err)
 {
     char text[VERSION_TEXT_MAX];
     (void)snprintf(text, sizeof(text), "%" PRId64, version);
-    return db_execute(db,
-                      "SELECT pg_advisory_lock_shared(1718581766, ($1::bigint & 2147483647)::int)",
-                      DB_PARAMS(text), NULL, err);
+    return db_execute(
+        db, "SELECT pg_advisory_lock_shared(" LOCK_READERS ", ($1::bigint & 2147483647)::int)",
+        DB_PARAMS(text), NULL, err);
 }
 
 bool readers_hide(struct db *db, struct error *err)
@@ -29,7 +30,7 @@ static const char SQL_BEHIND[] =
     "SELECT v.version, count(l.objid)"
     "  FROM (SELECT coalesce($1::bigint, sum(version)::bigint, 0) AS version"
     "          FROM ops.projection_version) v"
-    "  LEFT JOIN pg_locks l ON l.locktype = 'advisory' AND l.classid = 1718581766"
+    "  LEFT JOIN pg_locks l ON l.locktype = 'advisory' AND l.classid = " LOCK_READERS
     "   AND l.objsubid = 2 AND l.granted"
     "   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     "   AND (v.version - l.objid::bigint) & 2147483647 BETWEEN 1 AND 1073741823"

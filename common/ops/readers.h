@@ -13,12 +13,9 @@
  * ask, and be told what was true before. So a reader shows in PostgreSQL which version its answers
  * are of, and an execution ends only when nobody shows an older one.
  *
- * What is shown is a session advisory lock, shared, with READERS_LOCK_CLASS and the low 31 bits of
+ * What is shown is a session advisory lock, shared, LOCK_READERS with the low 31 bits of
  * the version: it needs no table and goes with the connection.
  */
-
-/* First key of the lock. */
-#define READERS_LOCK_CLASS 1718581766
 
 /* `version` as api.meta tells it. The connection holds no other session lock. */
 bool readers_show(struct db *db, int64_t version, struct error *err);

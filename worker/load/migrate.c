@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/io/crypto.h"
+#include "common/ops/locks.h"
 #include "schema/embedded.h"
 #include "worker/load/landed.h"
 #include "worker/load/project.h"
@@ -243,7 +244,7 @@ bool migrate_run(
     if (!db_begin(db, err)) {
         return false;
     }
-    bool ok = db_script(db, "SELECT pg_advisory_xact_lock(1718581764, 0)", err) &&
+    bool ok = db_script(db, "SELECT pg_advisory_xact_lock(" LOCK_MIGRATION ", 0)", err) &&
               migrate_all(&migration, config, err) && db_commit(db, err);
     if (!ok) {
         db_rollback(db);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/base/instant.h"
+#include "common/ops/locks.h"
 
 #define ID_TEXT_MAX 24
 
@@ -117,9 +118,9 @@ bool claim_retry_interrupted(struct db *db, int64_t *ret_queued, struct error *e
 static bool lock_execution(struct db *db, int64_t id, bool *ret_locked, struct error *err)
 {
     char text[ID_TEXT_MAX];
-    struct db_result *result CLEANUP(db_result_freep) =
-        db_query(db, "SELECT pg_try_advisory_lock(1718581761, ($1::bigint & 2147483647)::int)",
-                 DB_PARAMS(id_text(id, text)), err);
+    struct db_result *result CLEANUP(db_result_freep) = db_query(
+        db, "SELECT pg_try_advisory_lock(" LOCK_EXECUTION ", ($1::bigint & 2147483647)::int)",
+        DB_PARAMS(id_text(id, text)), err);
     if (result == NULL) {
         return false;
     }
@@ -131,8 +132,9 @@ static void unlock_execution(struct db *db, int64_t id)
 {
     char text[ID_TEXT_MAX];
     struct error ignored = ERROR_INIT; /* the lock goes with the connection anyway */
-    (void)db_execute(db, "SELECT pg_advisory_unlock(1718581761, ($1::bigint & 2147483647)::int)",
-                     DB_PARAMS(id_text(id, text)), NULL, &ignored);
+    (void)db_execute(
+        db, "SELECT pg_advisory_unlock(" LOCK_EXECUTION ", ($1::bigint & 2147483647)::int)",
+        DB_PARAMS(id_text(id, text)), NULL, &ignored);
 }
 
 /* Behind unlock_execution: whoever is woken wants that lock. */

@@ -4,6 +4,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
+#include "common/ops/locks.h"
 #include "worker/load/derive.h"
 #include "worker/load/owed.h"
 #include "worker/load/project.h"
@@ -159,7 +160,7 @@ bool publish_collect_people(struct db *db, struct task_run *task, struct error *
 
 static bool lock_task(struct db *db, const struct task_run *task, struct error *err)
 {
-    return db_execute(db, "SELECT pg_advisory_xact_lock(1718581763, hashtext($1 || '.' || $2))",
+    return db_execute(db, "SELECT pg_advisory_xact_lock(" LOCK_TASK ", hashtext($1 || '.' || $2))",
                       DB_PARAMS(task->source->name, task->task->name), NULL, err);
 }
 
