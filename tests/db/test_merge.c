@@ -131,6 +131,26 @@ static void the_newest_of_several_versions_wins(void **state)
     }
 }
 
+static void an_older_row_that_a_feed_repeats_is_a_duplicate(void **state)
+{
+    struct fixture *fixture = *state;
+    begin_load(fixture, "s");
+    STAGE(fixture, THING("a", "newest", MAY_3, "1"), THING("b", "second", MAY_2, "1"),
+          THING("c", "same", MAY_2, "1"), THING("d", "dated", MAY_2, "1"));
+    merge(fixture, MERGE_DELETE_NONE);
+    for (int keeps = 1; keeps >= 0; keeps--) {
+        begin_load(fixture, "s");
+        fixture->request.keeps_newer = keeps == 1;
+        STAGE(fixture, THING("a", "old", MAY_1, "9"), THING("a", "older", MAY_2, "9"),
+              THING("b", "third", MAY_3, "1"), THING("c", "as new", MAY_2, "1"),
+              THING("d", "no date", NULL, "1"), THING("e", "new", MAY_1, "1"));
+        merge(fixture, MERGE_DELETE_NONE);
+        expect(fixture, keeps == 1 ? "i1 u3 =0 d0 x2 r0" : "i0 u1 =4 d0 x1 r0");
+        expect_titles(fixture, keeps == 1 ? "s/a=newest s/b=third s/c=as new s/d=no date s/e=new"
+                                          : "s/a=older s/b=third s/c=as new s/d=no date s/e=new");
+    }
+}
+
 static void equal_duplicates_of_unchanged_rows_are_counted(void **state)
 {
     struct fixture *fixture = *state;
@@ -501,6 +521,7 @@ int main(void)
         TEST(an_open_ended_window_reaches_to_the_end_of_time),
         TEST(a_census_tells_what_to_fetch_and_what_is_gone),
         TEST(the_newest_of_several_versions_wins),
+        TEST(an_older_row_that_a_feed_repeats_is_a_duplicate),
         TEST(equal_duplicates_of_unchanged_rows_are_counted),
         TEST(duplicates_cannot_hide_behind_missing_rows),
         TEST(an_absent_column_keeps_what_is_stored),

@@ -28,6 +28,10 @@ bool merge_check_request(const struct merge_request *request, struct error *err)
         return error_set(err, ERROR_BUG, "task %s has no parent column, yet a parent was named",
                          task->name);
     }
+    if (request->keeps_newer && task->version_column < 0) {
+        return error_set(err, ERROR_BUG, "task %s has no version, yet older ones were to be told",
+                         task->name);
+    }
     if (task->is_history && request->deletes != MERGE_DELETE_NONE) {
         return error_set(err, ERROR_BUG, "task %s is history, yet something was to be deleted",
                          task->name);
@@ -90,6 +94,23 @@ static bool deduplicate(struct merge *merge, struct error *err)
         return false;
     }
     return n == 0 || merge_run(merge, delete_duplicates, &merge->result.duplicates, err);
+}
+
+static const char delete_older[] =
+    "DELETE FROM {rows} s USING {table} t"
+    " WHERE t.\"source\" = {source} AND {s=t} AND s.{version column} < t.{version column}";
+
+/* What is landed has seen more than a row that a feed repeats. */
+static bool drop_older(struct merge *merge, struct error *err)
+{
+    int64_t n = 0;
+    if (!merge->sql.request->keeps_newer) {
+        return true;
+    }
+    bool ok = prefer_hash_joins(merge, true, err) && merge_run(merge, delete_older, &n, err) &&
+              prefer_hash_joins(merge, false, err);
+    merge->result.duplicates += n;
+    return ok;
 }
 
 static bool fail_rows(
@@ -252,7 +273,8 @@ static bool compare_tables(struct merge *merge, struct error *err)
 
 static bool compare_rows(struct merge *merge, struct error *err)
 {
-    if (!deduplicate(merge, err) || !build_delta(merge, delta_of_rows, err)) {
+    if (!deduplicate(merge, err) || !drop_older(merge, err) ||
+        !build_delta(merge, delta_of_rows, err)) {
         return false;
     }
     if (merge->sql.request->deletes == MERGE_DELETE_NONE) {

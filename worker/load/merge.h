@@ -37,7 +37,8 @@ struct merge_request {
     int64_t window_to_us;
     int64_t owed_up_to;            /* OWED: the task's rows of ops.owed up to this id */
     const struct task_def *parent; /* staged rows of no landed parent are dropped; NULL: all stay */
-    bool hold;                     /* the fuse blows at the first row */
+    bool keeps_newer; /* a staged row of an older version than the landed one counts as duplicate */
+    bool hold;        /* the fuse blows at the first row */
     bool allow_mass_delete;
     double max_delete_fraction;
 };
@@ -45,7 +46,8 @@ struct merge_request {
 struct merge_result {
     int64_t staged;     /* rows in staging before deduplication */
     int64_t foreign;    /* rows whose parent is not landed: dropped */
-    int64_t duplicates; /* older or equal versions of a key that were dropped */
+    int64_t duplicates; /* older or equal versions of a key that were dropped, also of a landed one
+                         * with keeps_newer */
     int64_t inserted;
     int64_t updated;
     int64_t unchanged;

@@ -22,6 +22,9 @@ struct merge_request scope_of(const struct board *board, const struct task_run *
         .deletes = MERGE_DELETE_NONE,
         .parent = task->task->latest_of == NULL ? task->parent : NULL,
         .owed_up_to = task->owed.up_to,
+        /* Increments of a history come from a feed, which may repeat what it sent before. */
+        .keeps_newer =
+            plan->kind == WALK_CHANGES && task->task->is_history && task->task->version_column >= 0,
         .hold = plan->hold != NULL,
         .allow_mass_delete = board->allow_mass_delete && is_credible,
         .max_delete_fraction = board->config->worker.max_delete_fraction,
