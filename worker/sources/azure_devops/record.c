@@ -18,7 +18,8 @@ struct slot {
     bool is_identity;
     bool is_time;
     bool is_rest;
-    size_t follower; /* the slot that came behind this one last time */
+    bool null_is_default; /* null says no more than a missing member */
+    size_t follower;      /* the slot that came behind this one last time */
 };
 
 /* One unmapped field of the record that is being read. */
@@ -89,7 +90,8 @@ static void add_slot(struct ado_reader *reader, const char *name, int field, boo
     map_columns(reader, slot, (size_t)field);
     set_default(reader, slot, asked ? CELL_OF_NULL : CELL_OF_ABSENT);
     /* Only a deleted item says so; a feed that may not be asked says nothing. */
-    if (asked && strcmp(name, "System.IsDeleted") == 0) {
+    slot->null_is_default = strcmp(name, "System.IsDeleted") == 0;
+    if (asked && slot->null_is_default) {
         set_default(reader, slot, (struct cell){CELL_BOOL, false, STR_LITERAL("false")});
     }
     if (strcmp(name, "System.Id") == 0) {
@@ -203,6 +205,9 @@ static bool read_slot(struct ado_reader *reader,
     struct cell cell;
     if (!json_cell_read(pull, &cell, err)) {
         return false;
+    }
+    if (slot->null_is_default && cell.kind == CELL_NULL) {
+        return true;
     }
     fill(reader, slot, PART_VALUE, slot->is_time && is_sentinel(cell.text) ? CELL_OF_NULL : cell);
     return true;

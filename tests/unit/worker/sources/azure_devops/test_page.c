@@ -87,6 +87,16 @@ static void expect(const char *const *columns, size_t n, const char *field, cons
     reading_release(&reading);
 }
 
+static void an_item_that_says_nothing_of_its_deletion_is_not_deleted(void **state)
+{
+    static const char *const COLUMNS[] = {"is_deleted"};
+
+    (void)state;
+    expect(COLUMNS, 1, "\"System.IsDeleted\":true", "true\n");
+    expect(COLUMNS, 1, "\"System.IsDeleted\":null", "false\n");
+    expect(COLUMNS, 1, "", "false\n");
+}
+
 static void every_form_of_a_person_becomes_name_id_and_display(void **state)
 {
     static const char *const COLUMNS[] = {"assigned_to", "assigned_to_id", "assigned_to_display"};
@@ -387,6 +397,7 @@ static void official_examples_of_the_feed_are_read_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_item_that_says_nothing_of_its_deletion_is_not_deleted),
         cmocka_unit_test(every_form_of_a_person_becomes_name_id_and_display),
         cmocka_unit_test(a_missing_field_is_null_and_one_not_asked_for_is_absent),
         cmocka_unit_test(dates_that_mean_never_are_null),
