@@ -228,6 +228,13 @@ class Refusals(AzureTest):
         self.load("work-items", "--mode", "full")
         self.assert_copies(*WORK_ITEMS)
 
+    def test_a_refused_field_does_not_cost_the_token_whatever_it_is_called(self):
+        self.sim.do(fault("field_refused", field="System.Watermark"))
+        self.load("work-items")
+        self.sim.change(update(self.items()[0]))
+        self.load("work-items")
+        self.assertEqual(1, self.last_tasks()["work_item_revision"]["records_read"])
+
     def test_deletions_that_the_feed_does_not_tell_are_found_in_the_bins(self):
         self.sim.do(fault("field_refused", field="System.IsDeleted"))
         self.load("work-items")

@@ -69,11 +69,21 @@ bool azure_read_start(struct azure_call *call, struct str token, int64_t *ret_us
     return true;
 }
 
-static bool refuse_token(struct azure_call *call, struct str token)
+void azure_refuse_token(struct azure_call *call, struct str token)
 {
-    azure_error(call, 400, "VssPropertyValidationException",
-                "The continuation token '%.*s' is not valid.", STR_ARG(token));
-    return false;
+    const struct fault *fault = azure_struck(call, FAULT_refuse_token);
+
+    if (fault != NULL && fault_mode_is(fault, "words")) {
+        azure_error(call, 400, "VssPropertyValidationException",
+                    "VS403457: The value provided for the parameter is not valid.");
+    } else if (fault != NULL && fault_mode_is(fault, "missing")) {
+        azure_error(call, 404, "VssPropertyValidationException", "There is no such batch.");
+    } else if (fault != NULL && fault_mode_is(fault, "gone")) {
+        azure_error(call, 410, "VssPropertyValidationException", "The batch is gone.");
+    } else {
+        azure_error(call, 400, "VssPropertyValidationException",
+                    "The continuation token '%.*s' is not valid.", STR_ARG(token));
+    }
 }
 
 /* "813;350;1" */
@@ -88,9 +98,12 @@ static bool read_token(struct azure_call *call, struct feed_query *query)
     query->token = rest;
     struct str number = str_cut(&rest, ';');
 
-    return (azure_struck(call, FAULT_refuse_token) == NULL && rest.ptr != NULL &&
-            str_to_int64(number, 0, azure_last_watermark(&call->azure->items), &query->after)) ||
-           refuse_token(call, query->token);
+    if (azure_struck(call, FAULT_refuse_token) == NULL && rest.ptr != NULL &&
+        str_to_int64(number, 0, azure_last_watermark(&call->azure->items), &query->after)) {
+        return true;
+    }
+    azure_refuse_token(call, query->token);
+    return false;
 }
 
 static bool read_body(struct azure_call *call, struct feed_query *query, bool *ret_named)

@@ -8,6 +8,8 @@
 int64_t azure_page_rows(struct azure_call *call, int64_t asked); /* asked 0: not said */
 /* startDateTime, AZURE_NEVER without. False: answered with 400: no date, or beside a token. */
 bool azure_read_start(struct azure_call *call, struct str token, int64_t *ret_us);
+/* Nobody has written down in which words a token that is too old is refused. */
+void azure_refuse_token(struct azure_call *call, struct str token);
 /* `],"nextLink":...,"isLastBatch":...}` and the status. */
 void azure_write_batch_end(struct azure_call *call,
                            const char *resource,

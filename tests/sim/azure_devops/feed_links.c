@@ -80,8 +80,7 @@ void azure_answer_links(struct azure_call *call)
     if (azure_param(call, "continuationToken", &token) && token.len > 0 &&
         (azure_struck(call, FAULT_refuse_token) != NULL ||
          !str_to_int64(token, AZURE_LINK_TOKEN_BASE, AZURE_LINK_TOKEN_BASE + total, &after))) {
-        azure_error(call, 400, "VssPropertyValidationException",
-                    "The continuation token '%.*s' is not valid.", STR_ARG(token));
+        azure_refuse_token(call, token);
         return;
     }
     if (!azure_read_start(call, token, &since_us)) {
@@ -101,12 +100,14 @@ void azure_answer_links(struct azure_call *call)
 
         first = first > back ? first - back : 0;
     }
+    int64_t left_out =
+        repeat != NULL && fault_mode_is(repeat, "alone") ? after - AZURE_LINK_TOKEN_BASE : 0;
     buf_add_c(&call->reply->body, "{\"values\":[");
     for (int64_t n = first; n < end; n++) {
         struct azure_link link;
 
         azure_link_at(links, n, &link);
-        if (shows(call, &link, since_us)) {
+        if ((n == first || n >= left_out) && shows(call, &link, since_us)) {
             write_link(call, &link, !any);
             any = true;
         }

@@ -23,6 +23,7 @@ struct feed {
     struct ado_fields fields; /* revisions */
     struct ado_reader *reader;
     char token[ADO_TOKEN_BYTES_MAX];
+    char next[ADO_TOKEN_BYTES_MAX]; /* of the page that was read last, "" if it has none */
     struct buf url;
     struct buf body;
     struct buf cursor;
@@ -101,78 +102,6 @@ static bool take_record(void *arg, const struct ado_record *record, struct error
     return ado_add_record(feed->walk, feed->batch, record->cells, err);
 }
 
-static bool decode_page(void *arg, char *document, size_t len, struct error *err)
-{
-    struct feed *feed = arg;
-    row_batch_reset(feed->batch);
-    if (!ado_page_read(feed->reader, document, len, take_record, feed, &feed->page, err)) {
-        return false;
-    }
-    return feed->page.has_last ||
-           error_set(err, ERROR_TRANSIENT, "broken answer: no \"isLastBatch\"");
-}
-
-static bool ask(struct feed *feed, struct http_client *http, struct error *err)
-{
-    buf_reset(&feed->url);
-    buf_add_c(&feed->url, feed->is_revisions ? REVISIONS_PATH : LINKS_PATH);
-    if (feed->token[0] != '\0') {
-        buf_add_c(&feed->url, "&continuationToken=");
-        buf_add_percent(&feed->url, str_from(feed->token), "");
-    }
-    const struct ado_request request = {
-        .method = feed->is_revisions ? "POST" : "GET",
-        .url = buf_str(&feed->url),
-        .body = feed->is_revisions ? buf_str(&feed->body) : STR_NONE,
-        .decode = decode_page,
-        .arg = feed,
-    };
-    struct ado_answer answer;
-    if (!ado_send(http, &request, &answer, err)) {
-        return false;
-    }
-    if (feed->walk->high_us == INT64_MIN) {
-        feed->walk->high_us = answer.date_us != 0 ? answer.date_us : clock_wall_us();
-    }
-    return true;
-}
-
-/* Does the service say that it does not take this token any more? Then everything is read again:
- * rows of a feed are only ever added, so more of them do no harm. */
-static bool begin_again(struct feed *feed, const struct error *err)
-{
-    struct str text = str_from(err->msg);
-    bool is_token = str_contains_nocase(text, STR_LITERAL("token")) ||
-                    str_contains_nocase(text, STR_LITERAL("watermark"));
-    if (feed->n_pages > 0 || feed->token[0] == '\0' || err->http_status != 400 || !is_token) {
-        return false;
-    }
-    log_warn("the feed refuses the token of the last run, reading everything again",
-             LOG_TEXT("task", feed->walk->task->name), LOG_TEXT("because", err->msg));
-    feed->token[0] = '\0';
-    return true;
-}
-
-/* Asks until an answer comes, leaving out what is refused by name. */
-static bool ask_for_page(struct feed *feed, struct http_client *http, struct error *err)
-{
-    for (;;) {
-        struct error fault = ERROR_INIT;
-        if (ask(feed, http, &fault)) {
-            return true;
-        }
-        if (begin_again(feed, &fault)) {
-            continue;
-        }
-        if (!feed->is_revisions || fault.http_status != 400 ||
-            !ado_fields_refuse(&feed->fields, fault.msg)) {
-            *err = fault;
-            return false;
-        }
-        build_reader(feed);
-    }
-}
-
 static bool is_azure_host(struct str host)
 {
     return str_equal_nocase(host, STR_LITERAL("dev.azure.com")) ||
@@ -202,16 +131,21 @@ static int hex_digit(char c)
     return at != NULL ? (int)(at - DIGITS) : -1;
 }
 
-static void copy_decoded(struct str value, char out[ADO_TOKEN_BYTES_MAX])
+static bool copy_decoded(struct str value, char out[ADO_TOKEN_BYTES_MAX], struct error *err)
 {
     size_t n = 0;
-    for (size_t i = 0; i < value.len && n + 1 < ADO_TOKEN_BYTES_MAX; i++) {
+    for (size_t i = 0; i < value.len; i++) {
+        if (n + 1 == ADO_TOKEN_BYTES_MAX) {
+            return error_set(err, ERROR_DATA, "the token in nextLink passes %d bytes",
+                             ADO_TOKEN_BYTES_MAX - 1);
+        }
         int high = value.ptr[i] == '%' && i + 2 < value.len ? hex_digit(value.ptr[i + 1]) : -1;
         int low = high >= 0 ? hex_digit(value.ptr[i + 2]) : -1;
         out[n++] = low >= 0 ? (char)(high * 16 + low) : value.ptr[i];
         i += low >= 0 ? 2 : 0;
     }
     out[n] = '\0';
+    return true;
 }
 
 /* The token behind the page, "" if it has none. */
@@ -223,22 +157,110 @@ static bool next_token(const struct feed *feed, char out[ADO_TOKEN_BYTES_MAX], s
         memcpy(out, page->token, ADO_TOKEN_BYTES_MAX);
         return true;
     }
-    if (page->next_link[0] == '\0') {
+    if (page->next_link.len == 0) {
         return true;
     }
-    if (!check_link(feed->walk, str_from(page->next_link), err)) {
+    if (!check_link(feed->walk, page->next_link, err)) {
         return false;
     }
-    const char *mark = strchr(page->next_link, '?');
-    struct str rest = str_from(mark != NULL ? mark + 1 : "");
+    struct str rest = page->next_link;
+    (void)str_cut(&rest, '?');
     while (rest.ptr != NULL && rest.len > 0) {
         struct str value = str_cut(&rest, '&');
         struct str name = str_cut(&value, '=');
-        if (str_equal_nocase(name, STR_LITERAL("continuationToken")) && value.len > 0) {
-            copy_decoded(value, out);
+        if (str_equal_nocase(name, STR_LITERAL("continuationToken")) && value.len > 0 &&
+            !copy_decoded(value, out, err)) {
+            return false;
         }
     }
     return true;
+}
+
+static bool decode_page(void *arg, char *document, size_t len, struct error *err)
+{
+    struct feed *feed = arg;
+    row_batch_reset(feed->batch);
+    if (!ado_page_read(feed->reader, document, len, take_record, feed, &feed->page, err)) {
+        return false;
+    }
+    if (!feed->page.has_last) {
+        return error_set(err, ERROR_TRANSIENT, "broken answer: no \"isLastBatch\"");
+    }
+    return next_token(feed, feed->next, err); /* the link is part of the document */
+}
+
+static bool ask(struct feed *feed, struct http_client *http, struct error *err)
+{
+    buf_reset(&feed->url);
+    buf_add_c(&feed->url, feed->is_revisions ? REVISIONS_PATH : LINKS_PATH);
+    if (feed->token[0] != '\0') {
+        buf_add_c(&feed->url, "&continuationToken=");
+        buf_add_percent(&feed->url, str_from(feed->token), "");
+    }
+    const struct ado_request request = {
+        .method = feed->is_revisions ? "POST" : "GET",
+        .url = buf_str(&feed->url),
+        .body = feed->is_revisions ? buf_str(&feed->body) : STR_NONE,
+        .decode = decode_page,
+        .arg = feed,
+    };
+    struct ado_answer answer;
+    if (!ado_send(http, &request, &answer, err)) {
+        return false;
+    }
+    if (feed->walk->high_us == INT64_MIN) {
+        feed->walk->high_us = answer.date_us != 0 ? answer.date_us : clock_wall_us();
+    }
+    return true;
+}
+
+/* Is it an answer about the request itself, which would be the same the next time? */
+static bool is_refusal(const struct error *err)
+{
+    bool passes =
+        err->code == ERROR_TRANSIENT || err->code == ERROR_THROTTLED || err->code == ERROR_LIMIT;
+    return !passes &&
+           (err->http_status == 400 || err->http_status == 404 || err->http_status == 410);
+}
+
+/* The service does not take the token of the last run any more. In which words it says so nobody
+ * has written down, so every refusal of the first request is taken for that, once. Then everything
+ * is read again: rows of a feed are only ever added, so more of them do no harm. */
+static bool begin_again(struct feed *feed, const struct error *err)
+{
+    if (feed->n_pages > 0 || feed->token[0] == '\0' || !is_refusal(err)) {
+        return false;
+    }
+    log_warn("the feed refuses the token of the last run, reading everything again",
+             LOG_TEXT("task", feed->walk->task->name), LOG_TEXT("because", err->msg));
+    feed->token[0] = '\0';
+    return true;
+}
+
+/* Is it a field that is refused? Then the feed goes on without it. */
+static bool leave_field_out(struct feed *feed, const struct error *err)
+{
+    if (!feed->is_revisions || err->http_status != 400 ||
+        !ado_fields_refuse(&feed->fields, err->msg)) {
+        return false;
+    }
+    build_reader(feed);
+    return true;
+}
+
+/* Asks until an answer comes, leaving out what is refused by name. */
+static bool ask_for_page(struct feed *feed, struct http_client *http, struct error *err)
+{
+    for (;;) {
+        struct error fault = ERROR_INIT;
+        if (ask(feed, http, &fault)) {
+            return true;
+        }
+        if (!leave_field_out(feed, &fault) && !begin_again(feed, &fault)) {
+            *err = fault;
+            return false;
+        }
+    }
 }
 
 static bool stuck(const struct feed *feed, const char *what, struct error *err)
@@ -290,18 +312,16 @@ static bool
 step(struct walk *walk, struct http_client *http, struct row_batch *batch, struct error *err)
 {
     struct feed *feed = walk->state;
-    char next[ADO_TOKEN_BYTES_MAX];
     feed->batch = batch;
-    if (!make_ready(feed, http, err) || !ask_for_page(feed, http, err) ||
-        !next_token(feed, next, err)) {
+    if (!make_ready(feed, http, err) || !ask_for_page(feed, http, err)) {
         return false;
     }
     feed->n_pages++;
-    if (!feed->page.is_last && !check_progress(feed, next, err)) {
+    if (!feed->page.is_last && !check_progress(feed, feed->next, err)) {
         return false;
     }
-    if (next[0] != '\0') {
-        memcpy(feed->token, next, sizeof(feed->token));
+    if (feed->next[0] != '\0') {
+        memcpy(feed->token, feed->next, sizeof(feed->token));
     }
     if (feed->page.is_last) {
         finish(feed);

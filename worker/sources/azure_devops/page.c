@@ -60,6 +60,17 @@ static bool copy_text(struct json_pull *pull, char out[ADO_TOKEN_BYTES_MAX], str
     return true;
 }
 
+/* Only a page without continuationToken needs its link, so nothing in it breaks a page. */
+static bool view_link(struct json_pull *pull, struct str *out, struct error *err)
+{
+    struct cell cell;
+    if (!json_cell_read(pull, &cell, err)) {
+        return false;
+    }
+    *out = cell.kind == CELL_TEXT && !cell.has_nul ? cell.text : STR_NONE;
+    return true;
+}
+
 static bool read_page_member(struct reading *reading, struct json_pull *pull, struct error *err)
 {
     struct str name = pull->text;
@@ -71,7 +82,7 @@ static bool read_page_member(struct reading *reading, struct json_pull *pull, st
         return copy_text(pull, reading->page.token, err);
     }
     if (str_equal_c(name, "nextLink")) {
-        return copy_text(pull, reading->page.next_link, err);
+        return view_link(pull, &reading->page.next_link, err);
     }
     if (!str_equal_c(name, "isLastBatch")) {
         return json_pull_skip(pull, &ignored, err);

@@ -18,10 +18,10 @@
 typedef bool (*ado_on_record)(void *arg, const struct ado_record *record, struct error *err);
 
 struct ado_page {
-    int64_t records;                     /* elements that are no null */
-    char token[ADO_TOKEN_BYTES_MAX];     /* continuationToken, "" if none */
-    char next_link[ADO_TOKEN_BYTES_MAX]; /* "" if none */
-    bool has_last;                       /* isLastBatch is there */
+    int64_t records;                 /* elements that are no null */
+    char token[ADO_TOKEN_BYTES_MAX]; /* continuationToken, "" if none */
+    struct str next_link;            /* a view into the document, of any length; empty if none */
+    bool has_last;                   /* isLastBatch is there */
     bool is_last;
 };
 

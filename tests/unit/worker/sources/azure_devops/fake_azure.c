@@ -74,15 +74,19 @@ static void write_revision(const struct fake_revision *revision, struct buf *out
 
 static void write_token(const struct fake_azure *azure, size_t at, size_t empties, struct buf *out)
 {
+    if (azure->token == TOKEN_IN_LINK || azure->token == TOKEN_IN_BOTH) {
+        buf_add_c(out, ",\"nextLink\":\"http://ado.test/acme/_apis/wit/reporting/x?a=");
+        for (size_t i = 0; i < azure->link_bytes; i++) {
+            buf_add_char(out, '1');
+        }
+        buf_addf(out, "&continuationToken=%zu%%3B%zu&api-version=2.0\"", at, empties);
+    }
     switch (azure->token) {
     case TOKEN_IN_MEMBER:
+    case TOKEN_IN_BOTH:
         buf_addf(out, ",\"continuationToken\":\"%zu;%zu\"", at, empties);
         return;
     case TOKEN_IN_LINK:
-        buf_addf(out,
-                 ",\"nextLink\":\"http://ado.test/acme/_apis/wit/reporting/x?a=1&"
-                 "continuationToken=%zu%%3B%zu&api-version=2.0\"",
-                 at, empties);
         return;
     case TOKEN_IN_FOREIGN_LINK:
         buf_addf(out, ",\"nextLink\":\"http://evil.test/x?continuationToken=%zu%%3B%zu\"", at,
@@ -99,7 +103,9 @@ static void answer_feed(struct fake_azure *azure, const char *url, struct transp
     size_t at = (size_t)number_of(url, "continuationToken=", 0);
     size_t empties = (size_t)number_of(url, "%3B", 0);
     if (token != NULL && azure->refuses_tokens) {
-        answer_error(answer, 400, "VS403001: The continuationToken is not valid.");
+        answer_error(answer, azure->refusal_status != 0 ? azure->refusal_status : 400,
+                     azure->refusal != NULL ? azure->refusal
+                                            : "VS403001: The continuationToken is not valid.");
         return;
     }
     bool is_empty = empties < azure->empty_pages;

@@ -13,7 +13,13 @@ struct fake_revision {
     bool is_deleted;
 };
 
-enum fake_token { TOKEN_IN_MEMBER, TOKEN_IN_LINK, TOKEN_IN_FOREIGN_LINK, TOKEN_NOWHERE };
+enum fake_token {
+    TOKEN_IN_MEMBER,
+    TOKEN_IN_LINK,
+    TOKEN_IN_BOTH,
+    TOKEN_IN_FOREIGN_LINK,
+    TOKEN_NOWHERE,
+};
 
 /* An answer to every request whose method and URL (from the path on) begin with `begins`. */
 struct fake_reply {
@@ -48,7 +54,10 @@ struct fake_azure {
     bool lacks_last;   /* no isLastBatch */
     const char *refuses_field;
     bool refuses_tokens;
-    size_t cut_at; /* bytes of the first answer of the feed; 0 = whole */
+    int refusal_status;  /* of a token; 0 = 400 */
+    const char *refusal; /* its words; NULL = such that name the token */
+    size_t link_bytes;   /* that a link has beside its token */
+    size_t cut_at;       /* bytes of the first answer of the feed; 0 = whole */
     /* of the query */
     int64_t top_max; /* larger ones run out of time; 0 = any */
     bool bin_is_too_full;

@@ -123,6 +123,24 @@ static void feed_takes_its_token_out_of_the_link(void **state)
     organisation_release(&org);
 }
 
+static void feed_minds_no_length_of_a_link(void **state)
+{
+    static const enum fake_token TOKENS[] = {TOKEN_IN_LINK, TOKEN_IN_BOTH};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(TOKENS); i++) {
+        struct organisation org;
+        organisation_init(&org, "work_item_revision");
+        fill(&org, 7);
+        org.azure.token = TOKENS[i];
+        org.azure.link_bytes = 20000;
+        organisation_load(&org);
+        assert_all_came(&org, 7);
+        assert_string_equal(org.cursor, "{\"token\": \"7;0\"}");
+        organisation_release(&org);
+    }
+}
+
 static void feed_never_follows_a_link_to_elsewhere(void **state)
 {
     struct organisation org;
@@ -244,21 +262,98 @@ static void feed_drops_a_field_that_is_refused_and_leaves_it_absent(void **state
     organisation_release(&org);
 }
 
-static void feed_begins_again_when_its_token_is_refused(void **state)
+/* A field that is refused says nothing of the token, whatever the field is called. */
+static void feed_keeps_its_token_when_a_field_is_refused(void **state)
 {
     struct organisation org;
     (void)state;
     organisation_init(&org, "work_item_revision");
     fill(&org, 3);
+    assert_true(organisation_plan(&org));
+    char *profile = xstrdup(org.plan.profile);
+    org.request.cursor = "{\"token\": \"2;0\"}";
+    org.request.profile = profile;
+    org.azure.refuses_field = "System.Watermark";
     organisation_load(&org);
+    assert_ended(&org);
+    assert_int_equal(org.n_rows, 1);
+    assert_row(&org, "1|3|");
+    xfree(profile);
+    organisation_release(&org);
+}
+
+/* With a token that the service does not take, the feed of three revisions on one page. */
+static void load_with_dead_token(struct organisation *org, int status, const char *words)
+{
+    organisation_init(org, "work_item_revision");
+    fill(org, 3);
+    assert_true(organisation_plan(org));
+    char *profile = xstrdup(org->plan.profile);
+    org->request.cursor = "{\"token\": \"99;0\"}";
+    org->request.profile = profile;
+    org->azure.refuses_tokens = true;
+    org->azure.refusal_status = status;
+    org->azure.refusal = words;
+    org->azure.page_size = 10;
+    organisation_load(org);
+    xfree(profile);
+}
+
+static void feed_begins_again_when_its_token_is_refused(void **state)
+{
+    static const struct {
+        int status;
+        const char *words;
+    } CASES[] = {
+        {400, NULL},
+        {400, "VS403457: The value provided for the parameter is not valid."},
+        {404, "TF200016: It does not exist."},
+        {410, "It is gone."},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(CASES); i++) {
+        struct organisation org;
+        load_with_dead_token(&org, CASES[i].status, CASES[i].words);
+        assert_all_came(&org, 3);
+        assert_int_equal(org.plan.kind, WALK_CHANGES);
+        organisation_release(&org);
+    }
+}
+
+static void feed_does_not_begin_again_for_trouble_that_passes(void **state)
+{
+    struct organisation org;
+    (void)state;
+    load_with_dead_token(&org, 400, "VS402491: The server is busy.");
+    assert_int_equal(org.n_rows, 0);
+    assert_int_equal(
+        fake_azure_count(&org.azure,
+                         "POST /_apis/wit/reporting/workitemrevisions?api-version=7.1 "),
+        0);
+    organisation_release(&org);
+}
+
+static void feed_that_is_refused_from_its_start_too_is_an_error(void **state)
+{
+    static const struct fake_reply REPLIES[] = {
+        {"POST /_apis/wit/reporting/workitemrevisions?api-version=7.1&continuationToken", 410, NULL,
+         "{\"message\":\"It is gone.\"}"},
+        {"POST /_apis/wit/reporting/workitemrevisions", 404, NULL,
+         "{\"message\":\"There is no feed.\"}"},
+    };
+
+    struct organisation org;
+    (void)state;
+    organisation_init_with(&org, "work_item_revision", REPLIES, ARRAY_SIZE(REPLIES));
+    assert_true(organisation_plan(&org));
     char *profile = xstrdup(org.plan.profile);
     org.request.cursor = "{\"token\": \"99;0\"}";
     org.request.profile = profile;
-    org.azure.refuses_tokens = true;
-    org.azure.page_size = 10;
     organisation_load(&org);
-    assert_all_came(&org, 3);
-    assert_int_equal(org.plan.kind, WALK_CHANGES);
+    assert_fails(&org, ERROR_CONFIG, "There is no feed.");
+    assert_int_equal(fake_azure_count(&org.azure, "POST /_apis/wit/reporting/workitemrevisions"),
+                     2);
     xfree(profile);
     organisation_release(&org);
 }
@@ -367,6 +462,7 @@ int main(void)
         cmocka_unit_test(feed_without_is_last_batch_is_asked_again_and_refused),
         cmocka_unit_test(feed_survives_an_answer_cut_at_every_byte),
         cmocka_unit_test(feed_drops_a_field_that_is_refused_and_leaves_it_absent),
+        cmocka_unit_test(feed_minds_no_length_of_a_link),
         cmocka_unit_test(feed_begins_again_when_its_token_is_refused),
         cmocka_unit_test(feed_reads_all_again_when_what_it_depends_on_changed),
         cmocka_unit_test(feed_forgets_its_token_when_everything_is_asked_for),
@@ -375,4 +471,7 @@ int main(void)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
+        cmocka_unit_test(feed_keeps_its_token_when_a_field_is_refused),
 }
+        cmocka_unit_test(feed_does_not_begin_again_for_trouble_that_passes),
+        cmocka_unit_test(feed_that_is_refused_from_its_start_too_is_an_error),
