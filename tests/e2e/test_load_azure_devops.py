@@ -186,6 +186,23 @@ class Increments(AzureTest):
         self.assertEqual(since, self.value("gone_since", first), "it is gone since then, not since now")
         self.assertEqual(revisions, self.count("work_item_revision"), "history stays")
 
+    def test_reconcile_brings_back_what_was_lost_in_the_target(self):
+        identity = self.items()[0]
+        self.sim.change(update(identity), update(identity))
+        self.load("work-items")
+        links = len(self.truth("work_item_link"))
+        self.database.run("UPDATE azure_devops.work_item SET rev = 1, title = 'old', changed_date = '2020-01-01' WHERE id = %d" % identity)
+        self.database.run("DELETE FROM azure_devops.work_item_revision WHERE id = %d AND rev = 2" % identity)
+        self.database.run("DELETE FROM azure_devops.work_item_revision WHERE id = %d" % self.items(deleted=True)[0])
+        self.database.run("DELETE FROM azure_devops.work_item_link WHERE ctid IN (SELECT ctid FROM azure_devops.work_item_link LIMIT 2)")
+        tokens = self.tokens()
+        self.load("work-items", "--mode", "reconcile")
+        self.assert_copies(*WORK_ITEMS)
+        self.assert_ledger()
+        self.assertEqual(tokens, self.tokens())
+        task = self.last_tasks()["work_item_link"]
+        self.assertEqual((links, 2, links - 2), tuple(task["records_" + part] for part in ("read", "inserted", "unchanged")))
+
     def test_what_was_hidden_comes_back_when_it_is_shown_again(self):
         self.sim.do(fault("acl_rows", every=40))
         self.load("work-items", "--mode", "reconcile")

@@ -144,9 +144,28 @@ class MisleadingFeeds(AzureTest):
         self.sim.change(burst(40))
         self.load("work-items")
         self.sim.do(control.clear_faults())
-        # What was hidden then is not sent again by the feed: only a full load brings it.
-        self.load("work-items", "--mode", "full")
+        # What was hidden then is not sent again by the feed: only a reading from its start brings it.
+        self.load("work-items")
+        self.assertLess(self.count("work_item_revision"), len(self.truth("work_item_revision")))
+        self.load("work-items", "--mode", "reconcile")
         self.assert_copies(*WORK_ITEMS)
+        self.assert_ledger()
+        revisions = self.last_tasks()["work_item_revision"]
+        self.assertEqual(len(self.truth("work_item_revision")), revisions["records_read"])
+        self.assertEqual(revisions["records_read"] - revisions["records_inserted"], revisions["records_unchanged"])
+
+    def test_a_link_that_was_removed_stays_so_when_its_making_is_sent_again(self):
+        source, target = self.items()[:2]
+        self.load("work-items")
+        self.sim.change(op("add_link", source=source, target=target, rel="Related"), control.advance(1),
+                        op("remove_link", source=source, target=target, rel="Related"))
+        self.load("work-items")
+        self.sim.do(fault("repeat_rows", table="workitemlinks", rate=2, mode="alone"))
+        self.load("work-items")
+        links = self.last_tasks()["work_item_link"]
+        self.assertEqual((0, 0), (links["records_read"], links["records_updated"]), "a repeated row is a duplicate")
+        self.assert_copies("work_item_link")
+        self.assert_ledger()
 
     LIES = [
         ("token_stuck", {}),
@@ -195,10 +214,14 @@ class MisleadingFeeds(AzureTest):
 
     def test_a_refused_token_leads_to_a_full_read(self):
         self.load("work-items")
-        self.sim.change(burst(10))
-        self.sim.do(fault("refuse_token", count=1))
-        self.load("work-items")
-        self.assert_copies(*WORK_ITEMS)
+        for mode in ("", "words", "missing", "gone"):
+            with self.subTest(mode=mode):
+                self.sim.change(burst(10))
+                self.sim.do(fault("refuse_token", mode=mode, count=2))  # of both feeds
+                self.load("work-items")
+                self.assertEqual([], self.sim.state()["faults"])
+                self.assert_copies(*WORK_ITEMS)
+                self.assert_ledger()
         before = self.snapshots(("work_item_revision",))
         self.sim.change(burst(10))
         self.sim.do(fault("page_size", rate=60), fault("refuse_token"))  # for good: no page after the first can be had

@@ -79,7 +79,11 @@ find_token(const struct walk_request *request, struct plan *plan, const char **r
     return copy;
 }
 
-/* One walk, from the token or from the start; the walk itself learns where the next one begins. */
+/* One walk, from the token or from the start; the walk itself learns where the next one begins.
+ *
+ * Of reconcile a feed knows no cheaper form than everything: that of links cannot be asked for its
+ * keys alone, and of what a census of revisions would miss, each costs a request and those of
+ * deleted work items are not given by key at all. */
 static bool plan_feed(const struct source_config *source,
                       const struct walk_request *request,
                       struct plan *plan,
@@ -94,7 +98,7 @@ static bool plan_feed(const struct source_config *source,
     }
     const char *token = NULL;
     plan->kind = WALK_ALL;
-    if (request->kind != WALK_ALL) {
+    if (request->kind != WALK_ALL && request->kind != WALK_KEYS) {
         token = find_token(request, plan, &plan->why_all);
         plan->kind = token != NULL ? WALK_CHANGES : WALK_ALL;
     }
