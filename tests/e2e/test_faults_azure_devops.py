@@ -123,6 +123,20 @@ class Faults(AzureTest):
                 self.assertNotIn(token, result.text + str(self.database.executions()))
                 self.assertEqual(before, self.digest())
 
+    def test_an_organisation_that_answers_anybody_is_not_read_by_nobody(self):
+        """Anonymous visitors are shown its public projects alone: everything else would look destroyed."""
+        self.sim.do(fault("public_organisation"))
+        before, requests = self.digest(), self.sim.state()["requests"]
+        for mode in MODES:
+            with self.subTest(load_mode=mode):
+                self.load("work-items", "projects", "--mode", mode, expect=RIGHTS, env={"FOZ_TEST_PAT": "s3cr3t-and-wrong"})
+                for name, task in self.last_tasks().items():
+                    self.assertEqual(("error", 0), (task["status"], task["records_read"]), name)
+                    self.assertIn("anonymous visitor", task["error_message"], name)
+                self.assertEqual(before, self.digest())
+        self.assertEqual(2 * len(MODES), self.sim.state()["requests"] - requests, "nothing but who it is was asked, once for each load")
+        self.assertIn("anonymous visitor", self.worker("check", expect=RIGHTS, env={"FOZ_TEST_PAT": "s3cr3t-and-wrong"}).text)
+
     def test_the_token_never_runs_ahead_of_its_rows(self):
         """A fault on each page in turn: what was read before it is not kept, or kept together with its token."""
         self.set_source(retry={"attempts": 1, "base_delay": "5ms", "max_delay": "20ms", "max_wait": "1s"})

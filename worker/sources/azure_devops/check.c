@@ -9,7 +9,6 @@
 #include "worker/sources/azure_devops/walk.h"
 
 #define CLOCK_SKEW_TOLERATED_US (30 * US_PER_S)
-#define ANONYMOUS               "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa"
 #define NAMES_SHOWN             12
 #define BINS_CHECKED            5 /* of organisations with many projects, a sample */
 
@@ -82,20 +81,12 @@ static void check_clock(const struct checking *checking, int64_t date_us, int64_
     }
 }
 
-/* An organisation with public projects answers anybody. */
 static void check_user(const struct checking *checking, const struct json *root)
 {
     const struct json *user = json_find(root, "authenticatedUser");
     const char *id = json_find_string(user, "id");
     const char *name = json_find_string(user, "customDisplayName");
     name = name != NULL ? name : json_find_string(user, "providerDisplayName");
-    if (id == NULL || strncmp(id, ANONYMOUS, 8) == 0) {
-        static const struct error DENIED = {.code = ERROR_DENIED, .http_status = 401};
-        give(checking, FINDING_ERROR, NULL, &DENIED,
-             "the organisation answers, but as to an anonymous visitor: the token is not taken; "
-             "check auth.token and create a new token if it expired");
-        return;
-    }
     if (!json_bool(json_find(user, "isActive"), true)) {
         say(checking, FINDING_WARNING, NULL,
             "the token's user %s is not active in the organisation; an administrator must give it "
@@ -109,12 +100,9 @@ static void check_user(const struct checking *checking, const struct json *root)
 
 static bool check_organisation(const struct checking *checking)
 {
-    struct buf url CLEANUP(buf_release);
     struct ado_answer answer;
     struct error err = ERROR_INIT;
-    buf_init(&url, ADO_URL_BYTES_MAX);
-    buf_add_c(&url, ADO_CONNECTION_DATA);
-    struct json *root = ado_get(checking->http, &url, &answer, &err);
+    struct json *root = ado_get_user(checking->http, &answer, &err);
     if (root == NULL) {
         say_error(checking, NULL, &err);
         return false;

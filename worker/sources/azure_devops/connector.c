@@ -8,6 +8,29 @@
 #include "worker/sources/azure_devops/check.h"
 #include "worker/sources/azure_devops/walk.h"
 
+/* Every request carries the credential, so there is no session; but what an anonymous visitor is
+ * shown looks like an organisation that lost most of its rows, so who asks is settled before any
+ * task begins. */
+static bool open_source(const struct source_config *source,
+                        struct http_client *http,
+                        void **ret_session,
+                        struct error *err)
+{
+    *ret_session = NULL;
+    if (!ado_check_url(source, err)) {
+        return false;
+    }
+    struct json *root = ado_get_user(http, NULL, err);
+    json_free(root);
+    return root != NULL;
+}
+
+static void close_source(void *session, struct http_client *http)
+{
+    (void)session;
+    (void)http;
+}
+
 /* What the tables of the catalog are read by. */
 struct table {
     const char *name;
@@ -133,14 +156,11 @@ plan_work_items(const struct walk_request *request, struct plan *plan, struct er
     return add_partitions(plan, partitions, ARRAY_SIZE(partitions), err);
 }
 
-/* The source's clock, and whether anybody answers at all. */
+/* The source's clock, and whether the token is still somebody's. */
 static bool read_clock(struct http_client *http, int64_t *ret_us, struct error *err)
 {
-    struct buf url CLEANUP(buf_release);
     struct ado_answer answer;
-    buf_init(&url, ADO_URL_BYTES_MAX);
-    buf_add_c(&url, ADO_CONNECTION_DATA);
-    struct json *root = ado_get(http, &url, &answer, err);
+    struct json *root = ado_get_user(http, &answer, err);
     if (root == NULL) {
         return false;
     }
@@ -269,10 +289,12 @@ static void close_walk(struct walk *walk)
 
 const struct connector azure_devops_connector = {
     .source_type = "azure_devops",
+    .open = open_source,
     .plan = plan_task,
     .walk_open = open_walk,
     .fetch = fetch,
     .proof = proof,
     .walk_close = close_walk,
     .check = azure_devops_check,
+    .close = close_source,
 };

@@ -7,6 +7,10 @@
 #include "worker/sources/azure_devops/judge.h"
 
 #define CONTINUATION_HEADER "x-ms-continuationtoken"
+/* A preview in every version of the API. */
+#define CONNECTION_DATA "/_apis/connectionData?api-version=7.1-preview.1"
+#define ANONYMOUS       "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa"
+#define NOBODY          "00000000-0000-0000-0000-000000000000"
 
 /* A sign-in page would be a 302 to elsewhere; with this header it is a plain 401. */
 static const struct http_header HEADERS[] = {{"X-TFS-FedAuthRedirect", "Suppress"}};
@@ -154,6 +158,28 @@ struct json *ado_get_list(struct http_client *http,
     struct error ignored = ERROR_INIT; /* the decoder has found it */
     struct json *root = get(http, url, decode_list, ret_answer, err);
     *ret_list = root != NULL ? ado_list(root, &ignored) : NULL;
+    return root;
+}
+
+struct json *
+ado_get_user(struct http_client *http, struct ado_answer *ret_answer, struct error *err)
+{
+    struct buf url CLEANUP(buf_release);
+    buf_init(&url, ADO_URL_BYTES_MAX);
+    buf_add_c(&url, CONNECTION_DATA);
+    struct json *root = ado_get(http, &url, ret_answer, err);
+    if (root == NULL) {
+        return NULL;
+    }
+    const char *id = json_find_string(json_find(root, "authenticatedUser"), "id");
+    if (id == NULL || strcmp(id, ANONYMOUS) == 0 || strcmp(id, NOBODY) == 0) {
+        json_free(root);
+        (void)error_set(err, ERROR_DENIED,
+                        "the organisation answers, but as to an anonymous visitor: the token is "
+                        "not taken; check auth.token and create a new token if it expired");
+        err->http_status = 401;
+        return NULL;
+    }
     return root;
 }
 

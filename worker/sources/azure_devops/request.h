@@ -18,8 +18,6 @@
 #define ADO_URL_BYTES_MAX ((size_t)8000)
 #define ADO_VERSION       "api-version=7.1"
 #define ADO_WORK          "/_apis/work" /* the area of processes and iterations */
-/* Who asks; a preview in every version of the API. */
-#define ADO_CONNECTION_DATA "/_apis/connectionData?api-version=7.1-preview.1"
 
 /* Reads a body that is JSON, in place, from inside the judge, once per attempt: what it produced
  * for an attempt it refused it must discard at the next call. A refusal with ERROR_TRANSIENT means
@@ -63,6 +61,12 @@ struct json *ado_get_list(struct http_client *http,
                           struct ado_answer *ret_answer,
                           const struct json **ret_list,
                           struct error *err);
+
+/* Who the credential is: connectionData as a tree, which the caller frees. An organisation with
+ * public projects answers anybody, and would show an anonymous visitor those alone, so being one
+ * is ERROR_DENIED. */
+struct json *
+ado_get_user(struct http_client *http, struct ado_answer *ret_answer, struct error *err);
 
 /* Appends one segment of a path, percent-encoded. */
 void ado_add_segment(struct buf *url, const char *segment);

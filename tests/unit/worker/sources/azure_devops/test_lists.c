@@ -15,7 +15,8 @@ load(struct organisation *org, const char *task, const struct fake_reply *replie
 
 #define WHO                                                                                        \
     {                                                                                              \
-        "GET /_apis/connectionData?api-version=7.1-preview.1", 0, NULL, "{}"                       \
+        "GET /_apis/connectionData?api-version=7.1-preview.1", 0, NULL,                            \
+            "{\"authenticatedUser\":{\"id\":\"v-1\"}}"                                             \
     }
 #define PROJECTS                                                                                   \
     {                                                                                              \
@@ -409,6 +410,39 @@ static void an_answer_without_its_list_is_asked_for_again(void **state)
     organisation_release(&org);
 }
 
+static void an_anonymous_visitor_is_refused_before_anything_is_read(void **state)
+{
+    static const struct {
+        const char *body;
+        bool is_good;
+    } CASES[] = {
+        {"{\"authenticatedUser\":{\"id\":\"7c2a3f10-0000-4000-8000-000000000001\"}}", true},
+        {"{\"authenticatedUser\":{\"id\":\"aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa\","
+         "\"isActive\":true}}",
+         false},
+        {"{\"authenticatedUser\":{\"id\":\"00000000-0000-0000-0000-000000000000\"}}", false},
+        {"{\"authenticatedUser\":{}}", false},
+        {"{}", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(CASES); i++) {
+        const struct fake_reply reply = {"GET /_apis/connectionData", 0, NULL, CASES[i].body};
+        void *session = NULL;
+        struct organisation org;
+        organisation_init_with(&org, "project", &reply, 1);
+        organisation_connect(&org);
+        bool is_open = azure_devops_connector.open(&org.config, org.client, &session, &org.err);
+        assert_int_equal(is_open, CASES[i].is_good);
+        if (!is_open) {
+            assert_fails(&org, ERROR_DENIED, "anonymous visitor");
+            assert_false(organisation_plan(&org)); /* nor later, if the token expires meanwhile */
+            assert_fails(&org, ERROR_DENIED, "anonymous visitor");
+        }
+        organisation_release(&org);
+    }
+}
+
 static void only_the_url_of_an_organisation_is_taken(void **state)
 {
     static const struct {
@@ -467,6 +501,7 @@ int main(void)
         cmocka_unit_test(people_come_from_teams_where_directories_are_closed),
         cmocka_unit_test(servers_without_directories_are_not_asked_for_them),
         cmocka_unit_test(an_answer_without_its_list_is_asked_for_again),
+        cmocka_unit_test(an_anonymous_visitor_is_refused_before_anything_is_read),
         cmocka_unit_test(only_the_url_of_an_organisation_is_taken),
         cmocka_unit_test(a_table_nobody_knows_is_a_fault_of_the_catalog),
     };
