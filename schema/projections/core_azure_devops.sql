@@ -105,9 +105,13 @@ BEGIN
     JOIN core.azure_devops_state s ON s.source = p.source AND s.process_id = p.process_id WHERE p.source = p_source;
   DELETE FROM core.azure_devops_project WHERE source = p_source;
   INSERT INTO core.azure_devops_project (source, name, process_id)
-  SELECT DISTINCT ON (p.name) p.source, p.name, p.process_id FROM azure_devops.project p
-   WHERE p.source = p_source AND p.name IS NOT NULL
-   ORDER BY p.name, p.process_id IS NULL, p.last_update_time DESC NULLS LAST, p.id;
+  SELECT DISTINCT ON (p.name) p.source, p.name, p.process FROM (
+    -- The states of a project whose process nobody tells land by the project's own id.
+    SELECT p.*, coalesce(p.process_id, (SELECT p.id WHERE EXISTS (
+             SELECT FROM azure_devops.work_item_type_state s WHERE s.source = p.source AND s.process_id = p.id))) AS process
+      FROM azure_devops.project p
+     WHERE p.source = p_source AND p.name IS NOT NULL) p
+   ORDER BY p.name, p.process IS NULL, p.last_update_time DESC NULLS LAST, p.id;
   DELETE FROM core.azure_devops_state WHERE source = p_source;
   INSERT INTO core.azure_devops_state (source, process_id, type, state, category)
   SELECT DISTINCT ON (s.process_id, s.type, s.state) s.source, s.process_id, s.type, s.state, s.category

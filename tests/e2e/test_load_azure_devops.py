@@ -337,6 +337,24 @@ class Lists(AzureTest):
         self.assertEqual(mails, kept, "who is in no team is somebody all the same")
         self.assertEqual(len(kept), int(self.database.one("SELECT count(*) FROM azure_devops.identity WHERE mail IS NOT NULL AND origin_id IS NOT NULL")))
 
+    def test_states_of_projects_that_do_not_tell_their_process(self):
+        """As a server with XML processes; the two processes disagree about a state, so that only the project decides."""
+        projects = {row["name"]: row["id"] for row in self.source_rows("projects") if row["state"] == "wellFormed"}
+        self.sim.change(op("set_category", process="Fabrikam Agile", type="Issue", state="Active", category="Resolved"))
+        self.sim.do(fault("not_found_404", table="processes"))
+        mapped = {}
+        for untold in (False, True):
+            self.sim.do(*([fault("process_untold")] if untold else []))
+            self.database.run("TRUNCATE azure_devops.project, azure_devops.work_item_type_state; DELETE FROM ops.watermark")
+            self.load("projects", "work-items", "--mode", "full")
+            mapped[untold] = self.database.rows("SELECT ticket_id, status FROM core.ticket ORDER BY 1")
+            keys = {row[0] for row in self.database.rows("SELECT DISTINCT process_id FROM azure_devops.work_item_type_state")}
+            self.assertEqual(untold, keys == set(projects.values()), keys)
+        self.assertEqual(mapped[False], mapped[True])
+        self.assertEqual([("in_progress",), ("resolved",)], self.database.rows("SELECT DISTINCT status FROM core.ticket WHERE kind = 'Issue' AND status_raw = 'Active' "
+                                                                             "AND status <> 'unmapped' ORDER BY 1"))
+        self.assertEqual(0, self.count("project WHERE process_id IS NOT NULL"))
+
 
 class Values(AzureTest):
     tickets = 100

@@ -101,14 +101,17 @@ static void answer_one(struct azure_call *call, const struct azure_project *proj
     const struct azure_process *process = &world->processes[project->process];
     struct buf *out = &call->reply->body;
 
+    bool is_told = azure_struck(call, FAULT_process_untold) == NULL;
+
     buf_add_char(out, '{');
     write_project(call, project);
     if (azure_param_true(call, "includeCapabilities")) {
         buf_addf(out,
-                 ",\"capabilities\":{\"processTemplate\":{\"templateName\":\"%s\","
-                 "\"templateTypeId\":\"%s\"},\"versioncontrol\":{\"sourceControlType\":\"Git\","
+                 ",\"capabilities\":{\"processTemplate\":{\"templateName\":\"%s\"%s%s%s},"
+                 "\"versioncontrol\":{\"sourceControlType\":\"Git\","
                  "\"gitEnabled\":\"True\",\"tfvcEnabled\":\"False\"}}",
-                 process->name, process->id);
+                 process->name, is_told ? ",\"templateTypeId\":\"" : "",
+                 is_told ? process->id : "", is_told ? "\"" : "");
     }
     buf_addf(out,
              ",\"revision\":%d,\"_links\":{\"self\":{\"href\":\"%s/_apis/projects/"
@@ -137,6 +140,7 @@ static void answer_properties(struct azure_call *call, const struct azure_projec
     struct buf *out = &call->reply->body;
     char current[AZURE_GUID];
     struct str keys = STR_NONE;
+    bool is_told = azure_struck(call, FAULT_process_untold) == NULL;
     int n = 0;
 
     azure_guid(call->azure->world.seed, "template", (uint64_t)project->process, current);
@@ -146,7 +150,7 @@ static void answer_properties(struct azure_call *call, const struct azure_projec
         const char *name, *value;
     } properties[] = {{"System.CurrentProcessTemplateId", current},
                       {"System.OriginalProcessTemplateId", current},
-                      {"System.ProcessTemplateType", process->id},
+                      {is_told ? "System.ProcessTemplateType" : "System.MSPROJ", process->id},
                       {"System.Process Template", process->name},
                       {"System.Microsoft.TeamFoundation.Team.Default", project->team_id},
                       {"System.SourceControlCapabilityFlags", "2"},

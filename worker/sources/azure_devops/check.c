@@ -10,7 +10,7 @@
 
 #define CLOCK_SKEW_TOLERATED_US (30 * US_PER_S)
 #define NAMES_SHOWN             12
-#define BINS_CHECKED            5 /* of organisations with many projects, a sample */
+#define PROJECTS_CHECKED        5 /* of organisations with many projects, a sample */
 
 struct checking {
     const struct source_config *source;
@@ -236,7 +236,7 @@ static void check_bins(const struct checking *checking, const struct task_def *t
     if (!ado_projects_load(&projects, checking->http, &err)) {
         return; /* the projects' own task says so */
     }
-    for (size_t i = 0; i < projects.n && n_read < BINS_CHECKED; i++) {
+    for (size_t i = 0; i < projects.n && n_read < PROJECTS_CHECKED; i++) {
         const struct ado_project *project = &projects.items[i];
         if (!project->is_well_formed) {
             continue;
@@ -292,6 +292,39 @@ static void check_projects(const struct checking *checking, const struct task_de
     }
 }
 
+/* Where processes cannot be read, states come from the types of projects. */
+static void check_types(const struct checking *checking, const struct task_def *task)
+{
+    struct ado_projects projects CLEANUP(ado_projects_release);
+    struct error err = ERROR_INIT;
+    size_t n_read = 0;
+    ado_projects_init(&projects);
+    if (!ado_projects_load(&projects, checking->http, &err)) {
+        say_error(checking, task->name, &err);
+        return;
+    }
+    for (size_t i = 0; i < projects.n && n_read < PROJECTS_CHECKED; i++) {
+        const struct ado_project *project = &projects.items[i];
+        const struct json *list = NULL;
+        if (!project->is_well_formed) {
+            continue;
+        }
+        error_clear(&err);
+        struct json *root = ado_get_types(checking->http, project->id, &list, &err);
+        json_free(root);
+        if (root == NULL) {
+            (void)error_wrap(&err, "project %s", project->name);
+            say_error(checking, task->name, &err);
+            return;
+        }
+        n_read++;
+    }
+    say(checking, FINDING_WARNING, task->name,
+        "the list of processes cannot be read (on-premises XML process, or no right), so states "
+        "are read type by type from one project of each process, and from every project that does "
+        "not tell its process; that costs requests, nothing is missing");
+}
+
 static void check_states(const struct checking *checking, const struct task_def *task)
 {
     struct ado_processes processes CLEANUP(ado_processes_release);
@@ -300,10 +333,7 @@ static void check_states(const struct checking *checking, const struct task_def 
     if (!ado_processes_load(&processes, checking->http, &err)) {
         say_error(checking, task->name, &err);
     } else if (!processes.is_known) {
-        say(checking, FINDING_WARNING, task->name,
-            "the list of processes cannot be read (on-premises XML process, or no right), so "
-            "states are read type by type from one project of each process; that costs requests, "
-            "nothing is missing");
+        check_types(checking, task);
     } else {
         say(checking, FINDING_OK, task->name, "processes and their states are readable");
     }

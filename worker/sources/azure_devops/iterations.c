@@ -183,26 +183,13 @@ static struct json *get_tree(const struct iterations_walk *state,
 
 /* A project that vanished since it was listed has no iterations; one that only refuses them is an
  * error. */
-static bool is_gone(const struct ado_project *project, struct http_client *http)
-{
-    struct buf url CLEANUP(buf_release);
-    struct error fault = ERROR_INIT; /* what it says was said before */
-    buf_init(&url, ADO_URL_BYTES_MAX);
-    buf_add_c(&url, "/_apis/projects/");
-    ado_add_segment(&url, project->id);
-    buf_add_c(&url, "?" ADO_VERSION);
-    struct json *root = ado_get(http, &url, NULL, &fault);
-    json_free(root);
-    return root == NULL && fault.http_status == 404;
-}
-
 static bool read_project(struct walk *walk, struct http_client *http, struct error *err)
 {
     struct iterations_walk *state = walk->state;
     struct error fault = ERROR_INIT;
     struct json *root = get_tree(state, http, "", &fault);
     if (root == NULL) {
-        if (fault.http_status == 404 && is_gone(state->project, http)) {
+        if (fault.http_status == 404 && ado_project_is_gone(http, state->project->id)) {
             return true;
         }
         *err = fault;

@@ -111,6 +111,19 @@ bool ado_projects_load(struct ado_projects *projects, struct http_client *http, 
     return true;
 }
 
+bool ado_project_is_gone(struct http_client *http, const char *project_id)
+{
+    struct buf url CLEANUP(buf_release);
+    struct error fault = ERROR_INIT; /* what it says was said before */
+    buf_init(&url, ADO_URL_BYTES_MAX);
+    buf_add_c(&url, "/_apis/projects/");
+    ado_add_segment(&url, project_id);
+    buf_add_c(&url, "?" ADO_VERSION);
+    struct json *root = ado_get(http, &url, NULL, &fault);
+    json_free(root);
+    return root == NULL && fault.http_status == 404;
+}
+
 /* ---- processes ---- */
 
 void ado_processes_init(struct ado_processes *processes)
@@ -213,6 +226,55 @@ static struct json *get_project(struct http_client *http, const char *project_id
     return ado_get(http, &url, NULL, err);
 }
 
+static struct json *
+get_properties(struct http_client *http, const char *project_id, struct error *err)
+{
+    struct buf url CLEANUP(buf_release);
+    buf_init(&url, ADO_URL_BYTES_MAX);
+    buf_add_c(&url, "/_apis/projects/");
+    ado_add_segment(&url, project_id);
+    buf_add_c(&url, "/properties?keys=System.ProcessTemplateType,System.Process%20Template&"
+                    "api-version=7.1-preview.1"); /* a preview in every version of the API */
+    return ado_get(http, &url, NULL, err);
+}
+
+/* NULL if there is none of this name. */
+static const char *find_property(const struct json *root, const char *name)
+{
+    const struct json *list = json_find(root, "value");
+    for (size_t i = 0; i < json_size(list); i++) {
+        const char *found = json_find_string(json_at(list, i), "name");
+        if (found != NULL && strcmp(found, name) == 0) {
+            return json_find_string(json_at(list, i), "value");
+        }
+    }
+    return NULL;
+}
+
+/* Not System.CurrentProcessTemplateId, which is the id of one version of the process. */
+static const struct ado_process *ask_properties(struct ado_processes *processes,
+                                                struct http_client *http,
+                                                const char *project_id,
+                                                struct error *err)
+{
+    struct error fault = ERROR_INIT;
+    struct json *root = get_properties(http, project_id, &fault);
+    if (root == NULL) {
+        if (fault.http_status != 404 && fault.http_status != 403) {
+            *err = fault;
+        }
+        return NULL;
+    }
+    const char *id = find_property(root, "System.ProcessTemplateType");
+    const struct ado_process *process = NULL;
+    if (id != NULL) {
+        process = add_process(processes, project_id, id,
+                              find_property(root, "System.Process Template"), err);
+    }
+    json_free(root);
+    return process;
+}
+
 const struct ado_process *ado_processes_ask(struct ado_processes *processes,
                                             struct http_client *http,
                                             const char *project_id,
@@ -220,21 +282,38 @@ const struct ado_process *ado_processes_ask(struct ado_processes *processes,
 {
     struct error fault = ERROR_INIT;
     struct json *root = get_project(http, project_id, &fault);
-    if (root == NULL) {
-        if (fault.http_status != 404 && fault.http_status != 403) {
+    if (root == NULL && fault.http_status != 403) {
+        if (fault.http_status != 404) {
             *err = fault;
         }
         return NULL;
     }
     const struct json *template = json_find(json_find(root, "capabilities"), "processTemplate");
     const char *id = json_find_string(template, "templateTypeId");
-    const struct ado_process *process = NULL;
-    if (id != NULL) {
-        process =
-            add_process(processes, project_id, id, json_find_string(template, "templateName"), err);
-    }
+    const struct ado_process *process =
+        id != NULL ? add_process(processes, project_id, id,
+                                 json_find_string(template, "templateName"), err)
+                   : ask_properties(processes, http, project_id, err);
     json_free(root);
     return process;
+}
+
+struct json *ado_get_types(struct http_client *http,
+                           const char *project_id,
+                           const struct json **ret_list,
+                           struct error *err)
+{
+    struct buf url CLEANUP(buf_release);
+    buf_init(&url, ADO_URL_BYTES_MAX);
+    buf_add_char(&url, '/');
+    ado_add_segment(&url, project_id);
+    buf_add_c(&url, "/_apis/wit/workitemtypes?" ADO_VERSION);
+    struct json *root = ado_get_list(http, &url, NULL, ret_list, err);
+    if (root == NULL && (err->http_status == 403 || err->http_status == 404)) {
+        (void)error_wrap(err, "the work item types cannot be read; give the token the scope Work "
+                              "items: read and its user the right View project-level information");
+    }
+    return root;
 }
 
 /* ---- the task ---- */
@@ -287,7 +366,8 @@ static bool add_row(struct walk *walk,
     if (process != NULL) {
         ado_cells_set_text(cells, "processId", process->id);
         ado_cells_set_text(cells, "processName", process->name);
-    } else { /* nothing names that of a deleted project; its work items keep their states by it */
+    } else { /* nobody tells; the work items of a deleted project keep their states by what is
+                stored */
         ado_cells_set(cells, "processId", (struct cell){.kind = CELL_ABSENT});
         ado_cells_set(cells, "processName", (struct cell){.kind = CELL_ABSENT});
     }

@@ -7,22 +7,23 @@
 /*
  * Which category each state of each work item type has in each process: one request per process,
  * or, where processes may not be read or are those of an on-premises server, one per type of a
- * project that follows it. Names come as the process has them, in its language. Hidden states land
- * too: old revisions name them.
+ * project that follows it. A project whose process nobody tells counts as a process of its own,
+ * known by the project's id. Names come as the process has them, in its language. Hidden states
+ * land too: old revisions name them.
  */
 
 struct states_walk {
     bool has_processes;
     struct ado_processes processes;
     struct ado_projects projects; /* where processes may not be read */
-    const char **read_ids;        /* of processes that were read; views into processes.arena */
+    const char **read_ids;        /* of processes that were read; views into the arenas */
     size_t n_read;
     size_t read_capacity;
     size_t next;        /* process, or project */
     struct json *types; /* of the project that is read type by type */
     const struct json *type_list;
     size_t next_type;
-    struct ado_process process; /* of that project; views into processes.arena */
+    struct ado_process process; /* of that project; views into the arenas */
     struct ado_cells cells;
 };
 
@@ -110,28 +111,24 @@ add_types(struct walk *walk, struct row_batch *batch, const struct json *list, s
     return true;
 }
 
-/* The types of a project; what they may do is asked next. */
-static bool begin_types(struct states_walk *state,
-                        struct http_client *http,
-                        const char *project_id,
-                        struct error *err)
+/* The types of a project; what they may do is asked next. None of a project that went meanwhile:
+ * then the next one that follows the process is read. */
+static bool begin_types(struct states_walk *state, struct http_client *http, struct error *err)
 {
-    struct buf url CLEANUP(buf_release);
+    const char *project_id = state->process.project_id;
     struct error fault = ERROR_INIT;
-    buf_init(&url, ADO_URL_BYTES_MAX);
-    buf_add_char(&url, '/');
-    ado_add_segment(&url, project_id);
-    buf_add_c(&url, "/_apis/wit/workitemtypes?" ADO_VERSION);
-    state->types = ado_get_list(http, &url, NULL, &state->type_list, &fault);
-    if (state->types == NULL) {
-        if (fault.http_status == 404) {
-            return true; /* the project went meanwhile */
-        }
-        *err = fault;
-        return error_wrap(err, "work item types of project %s", project_id);
-    }
     state->next_type = 0;
-    return true;
+    state->types = ado_get_types(http, project_id, &state->type_list, &fault);
+    if (state->types != NULL) {
+        return true;
+    }
+    if (fault.http_status == 404 && ado_project_is_gone(http, project_id)) {
+        state->n_read--;
+        return true;
+    }
+    *err = fault;
+    return error_wrap(err, "work item types of project %s (process %s)", project_id,
+                      state->process.name);
 }
 
 static bool read_process(struct walk *walk,
@@ -162,7 +159,7 @@ static bool read_process(struct walk *walk,
                  LOG_TEXT("process", state->process.name), LOG_TEXT("because", fault.msg));
         return true;
     }
-    return begin_types(state, http, state->process.project_id, err);
+    return begin_types(state, http, err);
 }
 
 /* ---- by project ---- */
@@ -198,13 +195,19 @@ static bool next_project(struct walk *walk, struct http_client *http, struct err
     if (!project->is_well_formed) {
         return true;
     }
+    const struct ado_process own = {
+        .project_id = project->id, .id = project->id, .name = project->name};
     const struct ado_process *process =
         ado_processes_ask(&state->processes, http, project->id, err);
-    if (process == NULL || !note_process(state, process->id)) {
-        return !error_is_set(err);
+    if (error_is_set(err)) {
+        return false;
+    }
+    process = process != NULL ? process : &own;
+    if (!note_process(state, process->id)) {
+        return true;
     }
     state->process = *process;
-    return begin_types(state, http, project->id, err);
+    return begin_types(state, http, err);
 }
 
 static bool prepare(struct walk *walk, struct http_client *http, struct error *err)

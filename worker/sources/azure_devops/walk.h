@@ -114,6 +114,10 @@ void ado_projects_release(struct ado_projects *projects);
 /* Reads all pages. */
 bool ado_projects_load(struct ado_projects *projects, struct http_client *http, struct error *err);
 
+/* Whether a listed project is no longer there, when an address below it is unknown: one that is
+ * there and refuses is an error. */
+bool ado_project_is_gone(struct http_client *http, const char *project_id);
+
 /* One page of projects; `page` says where it begins and is moved on. */
 struct ado_project_page {
     char token[64];
@@ -149,7 +153,14 @@ bool ado_processes_load(struct ado_processes *processes,
 const struct ado_process *ado_processes_find(const struct ado_processes *processes,
                                              const char *project_id);
 
-/* Asks the project for its process, and adds it; NULL with err, or without if it is gone. */
+/* The work item types of a project. */
+struct json *ado_get_types(struct http_client *http,
+                           const char *project_id,
+                           const struct json **ret_list,
+                           struct error *err);
+
+/* Asks the project for its process, and adds it; NULL with err, or without if the project is gone
+ * or nobody tells, as of XML processes on a server. */
 const struct ado_process *ado_processes_ask(struct ado_processes *processes,
                                             struct http_client *http,
                                             const char *project_id,

@@ -208,6 +208,114 @@ static void states_come_type_by_type_where_processes_are_closed(void **state)
     organisation_release(&org);
 }
 
+static void a_project_that_does_not_name_its_process_has_properties_that_do(void **state)
+{
+    static const struct fake_reply REPLIES[] = {
+        WHO,
+        PROJECTS,
+        {"GET " ADO_WORK "/processes?", 404, NULL, "{\"message\":\"none\"}"},
+        {"GET /_apis/projects/p-1?includeCapabilities=true", 0, NULL,
+         "{\"id\":\"p-1\",\"capabilities\":{\"processTemplate\":{\"templateName\":\"Own\"}}}"},
+        {"GET /_apis/projects/p-2?includeCapabilities=true", 403, NULL, "{\"message\":\"no\"}"},
+        {"GET /_apis/projects/p-1/properties?keys=System.ProcessTemplateType,"
+         "System.Process%20Template&api-version=7.1-preview.1",
+         0, NULL,
+         "{\"count\":3,\"value\":[{\"name\":\"System.CurrentProcessTemplateId\",\"value\":\"v\"},"
+         "{\"name\":\"System.ProcessTemplateType\",\"value\":\"t-7\"},"
+         "{\"name\":\"System.Process Template\",\"value\":\"Own\"}]}"},
+        {"GET /_apis/projects/p-2/properties", 0, NULL,
+         "{\"count\":1,\"value\":[{\"name\":\"System.ProcessTemplateType\",\"value\":\"t-8\"}]}"},
+    };
+
+    struct organisation org;
+    (void)state;
+    load(&org, "project", REPLIES, ARRAY_SIZE(REPLIES));
+    assert_ended(&org);
+    assert_string_equal(value_of(&org, 0, "process_id"), "t-7");
+    assert_string_equal(value_of(&org, 0, "process_name"), "Own");
+    assert_string_equal(value_of(&org, 1, "process_id"), "t-8");
+    organisation_release(&org);
+}
+
+#define STATES_OF(project)                                                                         \
+    {"GET /" project "/_apis/wit/workitemtypes?", 0, NULL,                                         \
+     "{\"count\":1,\"value\":[{\"name\":\"Bug\",\"referenceName\":\"M.Bug\"}]}"},                  \
+    {                                                                                              \
+        "GET /" project "/_apis/wit/workitemtypes/Bug/states?", 0, NULL,                           \
+            "{\"count\":1,\"value\":[{\"name\":\"New\",\"category\":\"Proposed\"}]}"               \
+    }
+
+static void states_of_a_project_whose_process_nobody_tells_are_its_own(void **state)
+{
+    static const struct fake_reply REPLIES[] = {
+        WHO,
+        PROJECTS,
+        {"GET " ADO_WORK "/processes?", 404, NULL, "{\"message\":\"none\"}"},
+        {"GET /_apis/projects/p-1?includeCapabilities=true", 0, NULL, "{\"id\":\"p-1\"}"},
+        {"GET /_apis/projects/p-2?includeCapabilities=true", 403, NULL, "{\"message\":\"no\"}"},
+        {"GET /_apis/projects/p-1/properties", 404, NULL, "{\"message\":\"none\"}"},
+        {"GET /_apis/projects/p-2/properties", 403, NULL, "{\"message\":\"no\"}"},
+        STATES_OF("p-1"),
+        STATES_OF("p-2"),
+    };
+
+    struct organisation org;
+    (void)state;
+    load(&org, "work_item_type_state", REPLIES, ARRAY_SIZE(REPLIES));
+    assert_ended(&org);
+    assert_int_equal(org.n_rows, 2);
+    assert_row(&org, "p-1|One|Bug|M.Bug|New|Proposed|");
+    assert_row(&org, "p-2|Two|Bug|M.Bug|New|Proposed|");
+    organisation_release(&org);
+    load(&org, "project", REPLIES, ARRAY_SIZE(REPLIES)); /* and what is stored of them stays */
+    assert_string_equal(value_of(&org, 0, "process_id"), "-");
+    organisation_release(&org);
+}
+
+static void states_that_may_not_be_read_are_an_error(void **state)
+{
+    static const int REFUSALS[] = {403, 404};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(REFUSALS); i++) {
+        const struct fake_reply replies[] = {
+            WHO,
+            PROJECTS,
+            {"GET " ADO_WORK "/processes?", 403, NULL, "{\"message\":\"no\"}"},
+            {"GET /_apis/projects/p-1?", 0, NULL, "{\"id\":\"p-1\"}"},
+            {"GET /_apis/projects/p-1/properties", 403, NULL, "{\"message\":\"no\"}"},
+            {"GET /p-1/_apis/wit/workitemtypes", REFUSALS[i], NULL, "{\"message\":\"no\"}"},
+        };
+        struct organisation org;
+        load(&org, "work_item_type_state", replies, ARRAY_SIZE(replies));
+        assert_fails(&org, REFUSALS[i] == 403 ? ERROR_DENIED : ERROR_CONFIG,
+                     "View project-level information");
+        assert_non_null(strstr(org.err.msg, "project p-1 (process One)"));
+        organisation_release(&org);
+    }
+}
+
+static void a_process_is_read_from_another_project_if_the_first_went(void **state)
+{
+    static const struct fake_reply REPLIES[] = {
+        WHO,
+        PROCESSES,
+        {"GET " ADO_WORK "/processes/t-1/workitemtypes", 404, NULL, "{\"message\":\"none\"}"},
+        {"GET " ADO_WORK "/processes/t-2/workitemtypes", 404, NULL, "{\"message\":\"none\"}"},
+        {"GET /p-1/_apis/wit/workitemtypes", 404, NULL, "{\"message\":\"TF200016\"}"},
+        {"GET /_apis/projects/p-1?", 404, NULL, "{\"message\":\"TF200016\"}"},
+        STATES_OF("p-2"),
+    };
+
+    struct organisation org;
+    (void)state;
+    load(&org, "work_item_type_state", REPLIES, ARRAY_SIZE(REPLIES));
+    assert_ended(&org);
+    assert_int_equal(org.n_rows, 1);
+    assert_row(&org, "t-1|Agile|Bug|M.Bug|New|Proposed|");
+    organisation_release(&org);
+}
+
 static void iterations_are_written_as_work_items_name_them(void **state)
 {
     static const struct fake_reply REPLIES[] = {
@@ -494,6 +602,10 @@ int main(void)
         cmocka_unit_test(given_projects_are_asked_for_one_by_one),
         cmocka_unit_test(states_come_with_one_request_a_process),
         cmocka_unit_test(states_come_type_by_type_where_processes_are_closed),
+        cmocka_unit_test(a_project_that_does_not_name_its_process_has_properties_that_do),
+        cmocka_unit_test(states_of_a_project_whose_process_nobody_tells_are_its_own),
+        cmocka_unit_test(states_that_may_not_be_read_are_an_error),
+        cmocka_unit_test(a_process_is_read_from_another_project_if_the_first_went),
         cmocka_unit_test(iterations_are_written_as_work_items_name_them),
         cmocka_unit_test(iterations_of_a_project_that_went_are_none),
         cmocka_unit_test(people_come_from_entitlements_by_token),
