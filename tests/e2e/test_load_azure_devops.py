@@ -254,6 +254,24 @@ class Increments(AzureTest):
         self.assert_copies(*WORK_ITEMS)
         self.assertEqual(0, self.count(f"work_item WHERE team_project = '{project}'"))
 
+    def test_what_may_be_in_a_bin_that_nobody_can_read_is_not_gone(self):
+        deleted, destroyed = self.items()[3], self.items()[5]
+        self.sim.change(delete(deleted))
+        self.load("work-items")
+        self.destroy(destroyed)
+        self.sim.do(fault("not_found_404", route="recyclebin"))
+        for mode in ("reconcile", "full"):
+            with self.subTest(load_mode=mode):
+                result = self.load("work-items", "--mode", mode, env={"FOZ_LOG_LEVEL": "info"})
+                self.assertIn("left as they are", result.text)
+                self.assertEqual(0, self.count("work_item WHERE gone_since IS NOT NULL"))
+                self.assertEqual(0, self.last_tasks()["work_item"]["records_deleted"])
+                self.assertEqual("t", self.value("is_deleted", deleted))
+        self.sim.do(control.clear_faults())
+        self.load("work-items", "--mode", "reconcile")
+        self.assertEqual([(str(destroyed),)], self.database.rows("SELECT id FROM azure_devops.work_item WHERE gone_since IS NOT NULL"))
+        self.assert_copies(*WORK_ITEMS)
+
 
 class Lists(AzureTest):
     tickets = 100

@@ -3,16 +3,22 @@
 #include <string.h>
 
 #include "common/base/alloc.h"
+#include "common/base/log.h"
 #include "worker/sources/azure_devops/walk.h"
 
 /*
  * Given work items as they are now, and given revisions. A batch leaves out what is deleted,
  * destroyed or hidden; the recycle bin tells the first from the others: an item in it exists, with
- * is_deleted; one that is nowhere is not handed out.
+ * is_deleted; one that is nowhere is not handed out. Not every service has the bin of the whole
+ * organisation: where it is missing, the projects' are asked. While one of them cannot be read,
+ * nothing shows that an item is in none, and what was not found stays as it is stored.
  */
 
 #define BATCH_MAX      200 /* VS403474 beyond */
+#define NO_SUCH_ITEM   "TF401232"
 #define BODY_BYTES_MAX ((size_t)1024 * 1024)
+
+enum binned { BIN_NO, BIN_MAYBE, BIN_YES };
 
 struct items {
     struct walk *walk;
@@ -23,12 +29,18 @@ struct items {
     struct buf body;
     size_t done; /* keys */
     size_t batch_max;
-    int64_t ids[BATCH_MAX]; /* of this request */
-    bool seen[BATCH_MAX];   /* handed out */
-    bool binned[BATCH_MAX]; /* in the recycle bin */
+    int64_t ids[BATCH_MAX];        /* of this request */
+    bool seen[BATCH_MAX];          /* handed out */
+    enum binned binned[BATCH_MAX]; /* in the bin that was asked last */
     size_t n_ids;
     size_t next_binned; /* < n_ids: bin items of this request are still to be read one by one */
     bool bin_is_asked;
+    bool has_no_root_bin;
+    const struct ado_project *project; /* whose bin was asked last, NULL = the organisation's */
+    struct ado_projects projects;      /* loaded when the organisation has no bin */
+    bool has_projects;
+    size_t next_project; /* < projects.n: their bins are still to be asked */
+    bool is_undecided;   /* one of them could not be read */
     bool found;
     struct cell *deleted_cells;
     struct row_batch *batch;
@@ -45,6 +57,7 @@ static void start(struct walk *walk)
     items->deleted_cells = xcalloc(walk->task->n_columns + 1, sizeof(struct cell));
     buf_init(&items->url, ADO_URL_BYTES_MAX);
     buf_init(&items->body, BODY_BYTES_MAX);
+    ado_projects_init(&items->projects);
 }
 
 static void release(struct walk *walk)
@@ -55,6 +68,7 @@ static void release(struct walk *walk)
     xfree(items->deleted_cells);
     buf_release(&items->url);
     buf_release(&items->body);
+    ado_projects_release(&items->projects);
 }
 
 static void build_reader(struct items *items)
@@ -95,9 +109,10 @@ static void mark_deleted(const struct task_def *task, struct cell *cells)
     }
 }
 
-bool ado_add_deleted(struct row_batch *batch,
+static bool add_stub(struct row_batch *batch,
                      const struct task_def *task,
                      int64_t id,
+                     bool is_deleted,
                      struct error *err)
 {
     struct buf number CLEANUP(buf_release);
@@ -105,8 +120,18 @@ bool ado_add_deleted(struct row_batch *batch,
     buf_add_int(&number, id);
     struct cell *cells CLEANUP(xfreep) = xcalloc(task->n_columns + 1, sizeof(*cells));
     cells[task->key_columns[0]] = (struct cell){CELL_NUMBER, false, buf_str(&number)};
-    mark_deleted(task, cells);
+    if (is_deleted) {
+        mark_deleted(task, cells);
+    }
     return row_batch_add(batch, cells, STR_NONE, err);
+}
+
+bool ado_add_deleted(struct row_batch *batch,
+                     const struct task_def *task,
+                     int64_t id,
+                     struct error *err)
+{
+    return add_stub(batch, task, id, true, err);
 }
 
 /* ---- the batch ---- */
@@ -159,6 +184,8 @@ static void take_ids(struct items *items)
     memset(items->binned, 0, sizeof(items->binned));
     items->next_binned = items->n_ids;
     items->bin_is_asked = false;
+    items->next_project = items->projects.n;
+    items->is_undecided = false;
 }
 
 static bool ask_batch(struct items *items, struct http_client *http, struct error *err)
@@ -203,51 +230,163 @@ static bool take_binned(void *arg, int64_t id, struct error *err)
     struct items *items = arg;
     (void)err;
     int index = index_of(items, id);
-    if (index >= 0) {
-        items->binned[index] = true;
+    if (index >= 0 && !items->seen[index]) {
+        items->binned[index] = BIN_YES;
     }
     return true;
 }
 
-static bool decode_binned(void *arg, char *document, size_t len, struct error *err)
+static bool decode_found(void *arg, char *document, size_t len, struct error *err)
+{
+    struct items *items = arg;
+    memset(items->binned, 0, sizeof(items->binned));
+    return ado_page_read_found(document, len, take_binned, items, err);
+}
+
+static bool decode_bin(void *arg, char *document, size_t len, struct error *err)
 {
     struct items *items = arg;
     memset(items->binned, 0, sizeof(items->binned));
     return ado_page_read_ids(document, len, take_binned, items, err);
 }
 
-/* One request tells which of the missing ids may be in the bin; each of those is then read. */
-static bool ask_bin(struct items *items, struct http_client *http, struct error *err)
+/* Appends the ids that have not been found; false if there are none. */
+static bool add_missing(const struct items *items, struct buf *url)
 {
-    size_t n_missing = 0;
-    items->bin_is_asked = true;
-    buf_reset(&items->url);
-    buf_add_c(&items->url, "/_apis/wit/recyclebin?ids=");
+    size_t n = 0;
     for (size_t i = 0; i < items->n_ids; i++) {
         if (!items->seen[i]) {
-            buf_addf(&items->url, "%s%" PRId64, n_missing++ > 0 ? "," : "", items->ids[i]);
+            buf_addf(url, "%s%" PRId64, n++ > 0 ? "," : "", items->ids[i]);
         }
     }
-    if (n_missing == 0) {
+    return n > 0;
+}
+
+static bool
+send_to_bin(struct items *items, struct http_client *http, ado_decode decode, struct error *err)
+{
+    const struct ado_request request = {
+        .url = buf_str(&items->url), .decode = decode, .arg = items};
+    memset(items->binned, 0, sizeof(items->binned));
+    return ado_send(http, &request, NULL, err);
+}
+
+/* "/PROJECT", nothing for the organisation. */
+static void begin_bin_url(struct items *items)
+{
+    buf_reset(&items->url);
+    if (items->project != NULL) {
+        buf_add_char(&items->url, '/');
+        ado_add_segment(&items->url, items->project->id);
+    }
+    buf_add_c(&items->url, "/_apis/wit/recyclebin");
+}
+
+static bool begin_projects(struct items *items, struct http_client *http, struct error *err)
+{
+    if (!items->has_projects && !ado_projects_load(&items->projects, http, err)) {
+        return false;
+    }
+    items->has_projects = true;
+    items->next_project = 0;
+    return true;
+}
+
+/* One request tells which of the missing ids are in the bin; each of those is then read. */
+static bool ask_bin(struct items *items, struct http_client *http, struct error *err)
+{
+    struct error fault = ERROR_INIT;
+    items->bin_is_asked = true;
+    items->project = NULL;
+    begin_bin_url(items);
+    buf_add_c(&items->url, "?ids=");
+    if (!add_missing(items, &items->url)) {
         return true;
+    }
+    if (items->has_no_root_bin) {
+        return begin_projects(items, http, err);
     }
     buf_add_c(&items->url, "&" ADO_VERSION);
-    const struct ado_request request = {
-        .url = buf_str(&items->url), .decode = decode_binned, .arg = items};
-    struct error fault = ERROR_INIT;
-    items->next_binned = 0;
-    if (ado_send(http, &request, NULL, &fault)) {
+    if (send_to_bin(items, http, decode_found, &fault)) {
+        items->next_binned = 0;
         return true;
     }
-    for (size_t i = 0; i < items->n_ids; i++) {
-        items->binned[i] =
-            !items->seen[i]; /* one id it does not know refuses all: each by itself */
-    }
-    if (fault.http_status == 404) {
-        return true;
+    if (fault.http_status == 404) { /* no such bin, or one id that it does not know */
+        items->has_no_root_bin = strstr(fault.msg, NO_SUCH_ITEM) == NULL;
+        return begin_projects(items, http, err);
     }
     *err = fault;
     return error_wrap(err, "recycle bin");
+}
+
+/* The whole bin of a project that refuses to look ids up; if that is too full, each id by itself.
+ */
+static bool list_bin(struct items *items, struct http_client *http, struct error *err)
+{
+    struct error fault = ERROR_INIT;
+    buf_reset(&items->url);
+    ado_add_bin(&items->url, items->project->id);
+    if (send_to_bin(items, http, decode_bin, &fault)) {
+        items->next_binned = 0;
+        return true;
+    }
+    if (fault.http_status == 400 && fault.code == ERROR_LIMIT) {
+        for (size_t i = 0; i < items->n_ids; i++) {
+            items->binned[i] = items->seen[i] ? BIN_NO : BIN_MAYBE;
+        }
+        items->next_binned = 0;
+        return true;
+    }
+    if (fault.http_status != 404) {
+        *err = fault;
+        return false;
+    }
+    items->is_undecided = items->is_undecided || !ado_project_is_gone(http, items->project->id);
+    return true;
+}
+
+static bool ask_project_bin(struct items *items, struct http_client *http, struct error *err)
+{
+    struct error fault = ERROR_INIT;
+    items->project = &items->projects.items[items->next_project++];
+    begin_bin_url(items);
+    buf_add_c(&items->url, "?ids=");
+    if (!items->project->is_well_formed || !add_missing(items, &items->url)) {
+        return true;
+    }
+    buf_add_c(&items->url, "&" ADO_VERSION);
+    if (send_to_bin(items, http, decode_found, &fault)) {
+        items->next_binned = 0;
+        return true;
+    }
+    if (fault.http_status == 404) {
+        return list_bin(items, http, err) ||
+               error_wrap(err, "recycle bin of project %s", items->project->name);
+    }
+    *err = fault;
+    return error_wrap(err, "recycle bin of project %s", items->project->name);
+}
+
+/* What is in a bin that cannot be read must not pass for destroyed: a row that says nothing keeps
+ * what is stored. */
+static bool keep_undecided(struct items *items, struct error *err)
+{
+    int64_t n = 0;
+    items->is_undecided = false;
+    for (size_t i = 0; i < items->n_ids; i++) {
+        if (!items->seen[i]) {
+            n++;
+            if (!add_stub(items->batch, items->walk->task, items->ids[i], false, err)) {
+                return false;
+            }
+        }
+    }
+    if (n > 0) {
+        log_warn("work items are nowhere to be found, but a recycle bin cannot be read: they are "
+                 "left as they are",
+                 LOG_INT("work_items", n));
+    }
+    return true;
 }
 
 static bool take_resource(void *arg, const struct ado_record *record, struct error *err)
@@ -269,28 +408,38 @@ static bool decode_resource(void *arg, char *document, size_t len, struct error 
 
 static bool read_binned(struct items *items, struct http_client *http, struct error *err)
 {
-    while (items->next_binned < items->n_ids && !items->binned[items->next_binned]) {
+    while (items->next_binned < items->n_ids && items->binned[items->next_binned] == BIN_NO) {
         items->next_binned++;
     }
     if (items->next_binned == items->n_ids) {
         return true;
     }
-    int64_t id = items->ids[items->next_binned++];
-    buf_reset(&items->url);
-    buf_addf(&items->url, "/_apis/wit/recyclebin/%" PRId64 "?" ADO_VERSION, id);
+    size_t index = items->next_binned++;
+    int64_t id = items->ids[index];
+    begin_bin_url(items);
+    buf_addf(&items->url, "/%" PRId64 "?" ADO_VERSION, id);
     const struct ado_request request = {
         .url = buf_str(&items->url), .decode = decode_resource, .arg = items};
     struct error fault = ERROR_INIT;
     if (ado_send(http, &request, NULL, &fault)) {
+        items->seen[index] = true;
         /* Not every bin shows its items whole. */
         return items->found || ado_add_deleted(items->batch, items->walk->task, id, err);
     }
     row_batch_reset(items->batch);
-    if (fault.http_status == 404) {
+    if (fault.http_status != 404) {
+        *err = fault;
+        return false;
+    }
+    if (strstr(fault.msg, NO_SUCH_ITEM) != NULL) {
         return true; /* destroyed or restored meanwhile: the next run sees it */
     }
-    *err = fault;
-    return false;
+    if (items->binned[index] == BIN_YES) { /* a bin that lists its items and does not show them */
+        items->seen[index] = true;
+        return ado_add_deleted(items->batch, items->walk->task, id, err);
+    }
+    items->is_undecided = true;
+    return true;
 }
 
 static bool
@@ -303,6 +452,12 @@ step(struct walk *walk, struct http_client *http, struct row_batch *batch, struc
     }
     if (items->n_ids > 0 && !items->bin_is_asked) { /* the batch has been handed out */
         return ask_bin(items, http, err);
+    }
+    if (items->next_project < items->projects.n) {
+        return ask_project_bin(items, http, err);
+    }
+    if (items->is_undecided) {
+        return keep_undecided(items, err);
     }
     take_ids(items);
     if (items->n_ids == 0) {

@@ -213,28 +213,45 @@ bool ado_page_read_one(struct ado_reader *reader,
     return on_record(arg, &record, err);
 }
 
-/* Behind JSON_OBJECT_BEGIN of one element. */
-static bool read_id(struct json_pull *pull, int64_t *ret_id, struct error *err)
+/* One element of a list of ids. */
+struct id_element {
+    int64_t id;   /* 0 = none that is usable */
+    int64_t code; /* 200 if it says none */
+};
+
+static bool read_number(struct json_pull *pull, int64_t max, int64_t *ret_number, struct error *err)
 {
-    *ret_id = 0;
+    struct cell cell;
+    *ret_number = 0;
+    if (!json_cell_read(pull, &cell, err)) {
+        return false;
+    }
+    if (!str_to_int64(cell.text, 1, max, ret_number)) {
+        *ret_number = 0;
+    }
+    return true;
+}
+
+/* Behind JSON_OBJECT_BEGIN. */
+static bool
+read_id_element(struct json_pull *pull, struct id_element *ret_element, struct error *err)
+{
+    *ret_element = (struct id_element){.code = 200};
     for (;;) {
         enum json_token token = json_pull_next(pull, err);
         struct str ignored;
-        struct cell cell;
         if (token == JSON_OBJECT_END) {
-            return *ret_id > 0 || error_set(err, ERROR_DATA, "an element without a usable id");
+            return true;
         }
         if (token != JSON_NAME) {
             return false;
         }
-        if (!str_equal_c(pull->text, "id")) {
-            if (!json_pull_skip(pull, &ignored, err)) {
-                return false;
-            }
-        } else if (!json_cell_read(pull, &cell, err)) {
+        bool good =
+            str_equal_c(pull->text, "id")     ? read_number(pull, ADO_ID_MAX, &ret_element->id, err)
+            : str_equal_c(pull->text, "code") ? read_number(pull, 999, &ret_element->code, err)
+                                              : json_pull_skip(pull, &ignored, err);
+        if (!good) {
             return false;
-        } else if (!str_to_int64(cell.text, 1, ADO_ID_MAX, ret_id)) {
-            *ret_id = 0;
         }
     }
 }
@@ -242,6 +259,7 @@ static bool read_id(struct json_pull *pull, int64_t *ret_id, struct error *err)
 struct id_reading {
     bool (*on_id)(void *arg, int64_t id, struct error *err);
     void *arg;
+    bool may_lack; /* elements that stand for nothing are skipped */
     bool has_list;
     bool wrong;
 };
@@ -252,18 +270,27 @@ static bool read_ids(struct id_reading *reading, struct json_pull *pull, struct 
     reading->has_list = true;
     for (;;) {
         enum json_token token = json_pull_next(pull, err);
-        int64_t id = 0;
+        struct id_element element;
         if (token == JSON_ARRAY_END) {
             return true;
+        }
+        if (token == JSON_NULL && reading->may_lack) {
+            continue;
         }
         if (token != JSON_OBJECT_BEGIN) {
             return error_is_set(err) ? false
                                      : error_set(err, ERROR_DATA, "an element is no object");
         }
-        if (!read_id(pull, &id, err)) {
+        if (!read_id_element(pull, &element, err)) {
             return false;
         }
-        if (!reading->on_id(reading->arg, id, err)) {
+        if (reading->may_lack && element.code != 200) {
+            continue;
+        }
+        if (element.id == 0) {
+            return error_set(err, ERROR_DATA, "an element without a usable id");
+        }
+        if (!reading->on_id(reading->arg, element.id, err)) {
             reading->wrong = true;
             return false;
         }
@@ -294,6 +321,22 @@ static bool read_id_envelope(struct id_reading *reading, struct json_pull *pull,
     return token == JSON_OBJECT_END && json_pull_next(pull, err) == JSON_END;
 }
 
+static bool read_whole(struct id_reading *reading, char *document, size_t len, struct error *err)
+{
+    struct json_pull pull;
+    json_pull_init(&pull, document, len);
+    if (read_id_envelope(reading, &pull, err) && reading->has_list) {
+        return true;
+    }
+    if (reading->wrong) {
+        return false;
+    }
+    if (!error_is_set(err)) {
+        (void)error_set(err, ERROR_DATA, "no list of ids");
+    }
+    return broken(err);
+}
+
 bool ado_page_read_ids(char *document,
                        size_t len,
                        bool (*on_id)(void *arg, int64_t id, struct error *err),
@@ -301,16 +344,15 @@ bool ado_page_read_ids(char *document,
                        struct error *err)
 {
     struct id_reading reading = {.on_id = on_id, .arg = arg};
-    struct json_pull pull;
-    json_pull_init(&pull, document, len);
-    if (read_id_envelope(&reading, &pull, err) && reading.has_list) {
-        return true;
-    }
-    if (reading.wrong) {
-        return false;
-    }
-    if (!error_is_set(err)) {
-        (void)error_set(err, ERROR_DATA, "no list of ids");
-    }
-    return broken(err);
+    return read_whole(&reading, document, len, err);
+}
+
+bool ado_page_read_found(char *document,
+                         size_t len,
+                         bool (*on_id)(void *arg, int64_t id, struct error *err),
+                         void *arg,
+                         struct error *err)
+{
+    struct id_reading reading = {.on_id = on_id, .arg = arg, .may_lack = true};
+    return read_whole(&reading, document, len, err);
 }

@@ -53,3 +53,11 @@ bool ado_page_read_ids(char *document,
                        bool (*on_id)(void *arg, int64_t id, struct error *err),
                        void *arg,
                        struct error *err);
+
+/* The same of an answer about ids that were asked for by name: null elements and those with a
+ * `code` other than 200 are ids that were not found, and are skipped. */
+bool ado_page_read_found(char *document,
+                         size_t len,
+                         bool (*on_id)(void *arg, int64_t id, struct error *err),
+                         void *arg,
+                         struct error *err);

@@ -230,6 +230,134 @@ static void given_items_are_those_that_exist(void **state)
     }
 }
 
+#define NO_ROUTE "The controller for path '/_apis/wit/recyclebin' was not found"
+#define NO_ROOT_BIN                                                                                \
+    {                                                                                              \
+        "GET /_apis/wit/recyclebin", 404, "Content-Type: text/plain", NO_ROUTE                     \
+    }
+#define SOME_PROJECTS                                                                              \
+    {                                                                                              \
+        "GET /_apis/projects?", 0, NULL,                                                           \
+            "{\"count\":3,\"value\":[{\"id\":\"p-0\",\"name\":\"Zero\"},{\"id\":\"p-1\",\"name\":" \
+            "\"One\"},{\"id\":\"p-9\",\"name\":\"Nine\",\"state\":\"deleted\"}]}"                  \
+    }
+
+static const struct fake_reply EMPTY_BIN = {"GET /p-0/_apis/wit/recyclebin?", 0, NULL, "[]"};
+
+/* Items 10 to 12: there, in the bin of project p-1, nowhere. */
+static void look_for_three(struct organisation *org, const struct fake_reply *replies, size_t n)
+{
+    static const char *const KEYS[] = {"10", "11", "12"};
+    organisation_init_with(org, "work_item", replies, n);
+    fill_items(org, 3);
+    org->azure.items[1].is_binned = true;
+    org->azure.items[2].is_hidden = true;
+    organisation_walk_given(org, KEYS, ARRAY_SIZE(KEYS));
+}
+
+static void bins_of_projects_are_asked_where_the_organisation_has_none(void **state)
+{
+    static const struct fake_reply NO_ONE_KNOWS = {"GET /p-1/_apis/wit/recyclebin?ids=", 404, NULL,
+                                                   "{\"message\":\"TF401232: Work item 12\"}"};
+    static const struct fake_reply TOO_FULL = {
+        "GET /p-1/_apis/wit/recyclebin?api", 400, NULL,
+        "{\"message\":\"VS402337: The number of work items returned exceeds the size limit\"}"};
+
+    (void)state;
+    for (size_t n = 3; n <= 5; n++) { /* ids are looked up; the bin is listed; one by one */
+        const struct fake_reply replies[] = {NO_ROOT_BIN, SOME_PROJECTS, EMPTY_BIN, NO_ONE_KNOWS,
+                                             TOO_FULL};
+        struct organisation org;
+        look_for_three(&org, replies, n);
+        assert_ended(&org);
+        assert_int_equal(org.n_rows, 2);
+        assert_row(&org, "10|7|");
+        assert_row(&org, "11|8|");
+        assert_string_equal(value_of(&org, 1, "is_deleted"), "yes");
+        assert_int_equal(fake_azure_count(&org.azure, "GET /p-1/_apis/wit/recyclebin/12"),
+                         n == 5 ? 1 : 0);
+        assert_int_equal(fake_azure_count(&org.azure, "GET /p-9/"), 0);
+        organisation_release(&org);
+    }
+}
+
+static void items_that_may_be_in_a_bin_nobody_can_read_stay_as_they_are(void **state)
+{
+    static const struct fake_reply THERE[] = {
+        NO_ROOT_BIN,
+        SOME_PROJECTS,
+        EMPTY_BIN,
+        {"GET /p-1/_apis/wit/recyclebin", 404, "Content-Type: text/plain", NO_ROUTE},
+        {"GET /_apis/projects/p-1?", 0, NULL, "{\"id\":\"p-1\"}"},
+    };
+    static const struct fake_reply GONE[] = {
+        NO_ROOT_BIN,
+        SOME_PROJECTS,
+        EMPTY_BIN,
+        {"GET /p-1/_apis/wit/recyclebin", 404, "Content-Type: text/plain", NO_ROUTE},
+        {"GET /_apis/projects/p-1?", 404, NULL, "{\"message\":\"TF200016\"}"},
+    };
+    static const struct fake_reply CLOSED[] = {
+        NO_ROOT_BIN,
+        SOME_PROJECTS,
+        EMPTY_BIN,
+        {"GET /p-1/_apis/wit/recyclebin", 403, NULL, "{\"message\":\"no right\"}"},
+    };
+
+    struct organisation org;
+    (void)state;
+    look_for_three(&org, THERE, ARRAY_SIZE(THERE));
+    assert_ended(&org);
+    assert_int_equal(org.n_rows, 3);
+    assert_row(&org, "11|-|");
+    assert_row(&org, "12|-|");
+    assert_string_equal(value_of(&org, 2, "is_deleted"), "-");
+    organisation_release(&org);
+    look_for_three(&org, GONE, ARRAY_SIZE(GONE));
+    assert_ended(&org);
+    assert_int_equal(org.n_rows, 1);
+    organisation_release(&org);
+    look_for_three(&org, CLOSED, ARRAY_SIZE(CLOSED));
+    assert_fails(&org, ERROR_DENIED, "recycle bin of project One");
+    organisation_release(&org);
+}
+
+static void ids_that_a_bin_does_not_know_are_passed_over(void **state)
+{
+    static const char *const BODIES[] = {
+        "{\"count\":2,\"value\":[{\"id\":11,\"code\":200},null]}",
+        "{\"count\":2,\"value\":[{\"code\":404,\"message\":\"TF401232: x\"},{\"id\":\"11\"}]}",
+        "[{\"id\":11,\"code\":200},{\"id\":12,\"code\":404}]",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(BODIES); i++) {
+        const struct fake_reply reply = {"GET /_apis/wit/recyclebin?ids=", 0, NULL, BODIES[i]};
+        struct organisation org;
+        look_for_three(&org, &reply, 1);
+        assert_ended(&org);
+        assert_int_equal(org.n_rows, 2);
+        assert_row(&org, "11|8|");
+        assert_int_equal(fake_azure_count(&org.azure, "GET /_apis/wit/recyclebin/"), 1);
+        organisation_release(&org);
+    }
+}
+
+static void what_a_bin_lists_and_does_not_show_is_deleted(void **state)
+{
+    static const struct fake_reply REPLY = {"GET /_apis/wit/recyclebin/", 404,
+                                            "Content-Type: text/plain", NO_ROUTE};
+
+    struct organisation org;
+    (void)state;
+    look_for_three(&org, &REPLY, 1);
+    assert_ended(&org);
+    assert_int_equal(org.n_rows, 2);
+    assert_row(&org, "11|-|");
+    assert_string_equal(value_of(&org, 1, "is_deleted"), "yes");
+    organisation_release(&org);
+}
+
 static void given_items_come_in_batches_of_two_hundred(void **state)
 {
     static char texts[450][8];
@@ -301,6 +429,10 @@ int main(void)
         cmocka_unit_test(census_goes_without_a_bin_that_is_too_full),
         cmocka_unit_test(census_that_may_not_read_a_bin_is_an_error),
         cmocka_unit_test(given_items_are_those_that_exist),
+        cmocka_unit_test(bins_of_projects_are_asked_where_the_organisation_has_none),
+        cmocka_unit_test(items_that_may_be_in_a_bin_nobody_can_read_stay_as_they_are),
+        cmocka_unit_test(ids_that_a_bin_does_not_know_are_passed_over),
+        cmocka_unit_test(what_a_bin_lists_and_does_not_show_is_deleted),
         cmocka_unit_test(given_items_come_in_batches_of_two_hundred),
         cmocka_unit_test(given_items_that_were_not_asked_for_are_refused),
         cmocka_unit_test(given_revisions_are_read_one_by_one),
