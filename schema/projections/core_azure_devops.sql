@@ -90,7 +90,8 @@ $do$;
 
 -- A project's process and the categories of its states as they are now. The tickets whose state
 -- means something else than before are touched. Work items may name a project that has another name
--- by now, or is gone: for them process '*' holds the states about which all processes agree.
+-- by now: each name leads to its project, see core.azure_devops_project_name. Or it is gone: for them
+-- process '*' holds the states about which all processes agree.
 CREATE OR REPLACE FUNCTION core.azure_devops_refresh_states(p_source text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -103,15 +104,22 @@ BEGIN
   CREATE TEMPORARY TABLE old_state ON COMMIT DROP AS
   SELECT p.name, s.type, s.state, s.category FROM core.azure_devops_project p
     JOIN core.azure_devops_state s ON s.source = p.source AND s.process_id = p.process_id WHERE p.source = p_source;
+  INSERT INTO core.azure_devops_project_name (source, name, project_id)
+  SELECT p.source, p.name, p.id FROM azure_devops.project p WHERE p.source = p_source AND p.name IS NOT NULL
+  ON CONFLICT DO NOTHING;
   DELETE FROM core.azure_devops_project WHERE source = p_source;
   INSERT INTO core.azure_devops_project (source, name, process_id)
-  SELECT DISTINCT ON (p.name) p.source, p.name, p.process FROM (
-    -- The states of a project whose process nobody tells land by the project's own id.
-    SELECT p.*, coalesce(p.process_id, (SELECT p.id WHERE EXISTS (
-             SELECT FROM azure_devops.work_item_type_state s WHERE s.source = p.source AND s.process_id = p.id))) AS process
-      FROM azure_devops.project p
-     WHERE p.source = p_source AND p.name IS NOT NULL) p
-   ORDER BY p.name, p.process IS NULL, p.last_update_time DESC NULLS LAST, p.id;
+  SELECT DISTINCT ON (n.name) n.source, n.name, p.process
+    FROM core.azure_devops_project_name n
+    JOIN (
+      -- The states of a project whose process nobody tells land by the project's own id.
+      SELECT p.source, p.id, p.name, p.last_update_time, coalesce(p.process_id, (SELECT p.id WHERE EXISTS (
+               SELECT FROM azure_devops.work_item_type_state s WHERE s.source = p.source AND s.process_id = p.id))) AS process
+        FROM azure_devops.project p) p ON p.source = n.source AND p.id = n.project_id
+   WHERE n.source = p_source
+   -- Whose name it is goes before whose it was.
+   ORDER BY n.name, p.name IS DISTINCT FROM n.name, p.process IS NULL, p.last_update_time DESC NULLS LAST,
+            n.noted_at DESC, p.id;
   DELETE FROM core.azure_devops_state WHERE source = p_source;
   INSERT INTO core.azure_devops_state (source, process_id, type, state, category)
   SELECT DISTINCT ON (s.process_id, s.type, s.state) s.source, s.process_id, s.type, s.state, s.category

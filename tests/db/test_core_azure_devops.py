@@ -49,19 +49,36 @@ class AzureDevOps(CoreCase):
     def test_a_renamed_project_leaves_its_tickets_their_states(self):
         self.publish("devops", "project", {"id": "a", "name": "Web", "process_id": "p1"})
         self.publish("devops", "work_item_type_state", self.state("Active", "InProgress"))
-        self.publish("devops", "work_item", self.item(1), self.item(2))
+        self.publish("devops", "work_item", self.item(1), self.item(2), self.item(3, team_project="Never listed"))
         self.publish("devops", "project", {"id": "a", "name": "Web II", "process_id": "p1"})
         self.publish("devops", "work_item", self.item(2, team_project="Web II", rev=2))
 
         def status():
             return sorted(tuple(row) for row in query.rows(self.url, "SELECT external_id, status FROM api.ticket"))
-        self.assertEqual([("1", "in_progress"), ("2", "in_progress")], status())
+        self.assertEqual([("1", "in_progress"), ("2", "in_progress"), ("3", "in_progress")], status())
         self.check_rebuild()
         self.publish("devops", "work_item_type_state", self.state("Active", "Resolved", process="p2"))
-        self.assertEqual([("1", "unmapped"), ("2", "in_progress")], status(), "processes do not agree")
+        self.assertEqual([("1", "in_progress"), ("2", "in_progress"), ("3", "unmapped")], status(), "processes do not agree about a project nobody knows")
         self.check_rebuild()
         self.publish("devops", "work_item_type_state", self.state("Active", "InProgress", process="p2", seen="03 08:00"))
-        self.assertEqual([("1", "in_progress"), ("2", "in_progress")], status())
+        self.assertEqual([("1", "in_progress"), ("2", "in_progress"), ("3", "in_progress")], status())
+        self.check_rebuild()
+
+    def test_a_name_is_that_of_the_project_that_has_it_now(self):
+        self.publish("devops", "project", {"id": "a", "name": "Web", "process_id": "p1"})
+        self.publish("devops", "work_item_type_state", self.state("Active", "InProgress"), self.state("Active", "Resolved", process="p2"))
+        self.publish("devops", "work_item", self.item(1), self.item(2, team_project="Shop"))
+
+        def status():
+            return [row[0] for row in query.rows(self.url, "SELECT status FROM api.ticket ORDER BY external_id")]
+        self.assertEqual(["in_progress", "unmapped"], status())
+        self.publish("devops", "project", {"id": "a", "name": "Shop", "process_id": "p1"})
+        self.assertEqual(["in_progress", "in_progress"], status(), "either name is its")
+        self.check_rebuild()
+        self.publish("devops", "project", {"id": "b", "name": "Web", "process_id": "p2"})
+        self.assertEqual(["resolved", "in_progress"], status(), "another project has taken the old name")
+        self.publish("devops", "project", {"id": "b", "name": "Web III", "process_id": "p2"}, {"id": "a", "name": "Web", "process_id": "p1"})
+        self.assertEqual(["in_progress", "in_progress"], status(), "and given it back")
         self.check_rebuild()
 
     def test_a_person_in_another_form_is_no_assignment(self):

@@ -110,8 +110,8 @@ static void answer_one(struct azure_call *call, const struct azure_project *proj
                  ",\"capabilities\":{\"processTemplate\":{\"templateName\":\"%s\"%s%s%s},"
                  "\"versioncontrol\":{\"sourceControlType\":\"Git\","
                  "\"gitEnabled\":\"True\",\"tfvcEnabled\":\"False\"}}",
-                 process->name, is_told ? ",\"templateTypeId\":\"" : "",
-                 is_told ? process->id : "", is_told ? "\"" : "");
+                 process->name, is_told ? ",\"templateTypeId\":\"" : "", is_told ? process->id : "",
+                 is_told ? "\"" : "");
     }
     buf_addf(out,
              ",\"revision\":%d,\"_links\":{\"self\":{\"href\":\"%s/_apis/projects/"
