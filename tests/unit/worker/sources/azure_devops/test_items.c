@@ -242,7 +242,10 @@ static void given_items_are_those_that_exist(void **state)
             "\"One\"},{\"id\":\"p-9\",\"name\":\"Nine\",\"state\":\"deleted\"}]}"                  \
     }
 
-static const struct fake_reply EMPTY_BIN = {"GET /p-0/_apis/wit/recyclebin?", 0, NULL, "[]"};
+#define EMPTY_BIN                                                                                  \
+    {                                                                                              \
+        "GET /p-0/_apis/wit/recyclebin?", 0, NULL, "[]"                                            \
+    }
 
 /* Items 10 to 12: there, in the bin of project p-1, nowhere. */
 static void look_for_three(struct organisation *org, const struct fake_reply *replies, size_t n)
