@@ -4,7 +4,7 @@ import unittest
 
 import control
 from foz import COMPLETE, FAILED, HELD, PARTIAL, RIGHTS, SANITIZER, UNREACHABLE
-from glpi import TICKETS, fault
+from glpi import TICKETS, burst, fault
 from glpi_law import GlpiLawTest
 
 # Status 200, well-formed, wrong.
@@ -93,6 +93,25 @@ class Lies(GlpiLawTest):
         self.assertEqual(0, self.count("itil_solution"))
         self.load("tickets", "--mode", "full")
         self.assert_copies(*TICKETS)
+
+    def test_a_list_that_showed_rows_and_then_none_deletes_nothing_and_loses_nothing(self):
+        self.load("tickets")
+        for table, mode, after in (("Ticket_User", "full", 3), ("ITILFollowup", "full", 3), ("Ticket", "full", 4), ("Ticket", "incremental", 3)):
+            with self.subTest(table=table, load_mode=mode):
+                self.sim.change(burst("Ticket", 90, same_second=False, urgency=after))
+                marks = self.database.rows("SELECT task, high FROM ops.watermark ORDER BY task")
+                before = self.snapshots()
+                self.sim.do(fault("empty_list", table=table, after=after))
+                result = self.load("tickets", "--mode", mode, expect=FAILED)
+                self.sim.do(control.clear_faults())
+                task = next(name for name, itemtype in TICKETS.items() if itemtype == table)
+                self.assertIn("now comes without any", self.last_tasks()[task]["error_message"])
+                self.never_wrong(result, before)
+                kept = dict(self.database.rows("SELECT task, high FROM ops.watermark"))
+                self.assertEqual(dict(marks)[task], kept[task], "the watermark moved")
+                self.sim.do(control.advance(7200))
+                self.load("tickets")
+                self.assert_copies(*TICKETS)
 
     def test_entities_that_cannot_be_opened_are_no_empty_source(self):
         self.load("tickets")

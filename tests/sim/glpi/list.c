@@ -390,7 +390,9 @@ static void finish(struct call *call,
     int64_t end = query->end > total - 1 ? total - 1 : query->end;
     char message[96];
 
-    if (query->has_range && query->start > total) {
+    bool is_bare = drawn_find(&call->drawn, FAULT_empty_list) != NULL;
+
+    if (query->has_range && query->start > total && !is_bare) {
         buf_reset(&call->reply->body);
         snprintf(message, sizeof(message), "Provided range exceed total count of data: %lld",
                  (long long)total);

@@ -12,6 +12,7 @@
 #define SHORTFALLS_MAX 4
 #define STALLS_MAX     20
 #define GROWTH_MAX     10
+#define VANISHINGS_MAX 3
 
 void glpi_list_init(struct glpi_list *list, enum glpi_order order, int column)
 {
@@ -32,6 +33,12 @@ void glpi_list_ask(const struct glpi_list *list, int64_t page_size, struct glpi_
     }
     *ret_page = (struct glpi_list_page){.start = list->offset > back ? list->offset - back : 0,
                                         .size = page_size};
+    /* Who fails over a page may still answer for a row. And who has no rows left refuses the second
+     * one: behind the end of a list the server says so. */
+    if (list->was_empty) {
+        ret_page->start = list->n_rows > 0 && !list->has_shrunk ? 1 : 0;
+        ret_page->size = 1;
+    }
 }
 
 /* Does `a` stand in front of `b` for certain, in the list's order? */
@@ -106,8 +113,17 @@ static enum glpi_settled wrong(struct error *err, const char *words)
     return GLPI_SETTLED_WRONG;
 }
 
-static enum glpi_settled step_back(struct glpi_list *list)
+/* Where a list that has shrunk ends, the server says so: by an error, or by the total beside no
+ * rows. An empty answer without a word proves nothing. */
+static bool says_end(const struct glpi_list_page *page)
 {
+    return page->is_past_end || (page->n == 0 && page->has_range && page->total <= page->start);
+}
+
+static enum glpi_settled step_back(struct glpi_list *list, const struct glpi_list_page *page)
+{
+    list->has_shrunk = says_end(page);
+    list->was_empty = list->was_empty && page->n == 0;
     list->back = list->back < 2 * OVERLAP_ROWS ? 2 * OVERLAP_ROWS : 2 * list->back;
     return GLPI_SETTLED_AGAIN;
 }
@@ -118,10 +134,17 @@ static void finish(struct glpi_list *list, bool is_counted)
     list->is_counted = is_counted;
 }
 
-/* A list without any row is believed when it says so twice. */
-static enum glpi_settled settle_empty(struct glpi_list *list, const struct glpi_list_page *page)
+/* A list without any row is believed when it says so twice. One that has shown rows contradicts
+ * itself, unless it says that it ends there. */
+static enum glpi_settled
+settle_empty(struct glpi_list *list, const struct glpi_list_page *page, struct error *err)
 {
-    if (list->was_empty || list->may_miss) {
+    bool is_vanished = list->n_rows > 0 && !list->has_shrunk;
+    if (is_vanished && ++list->vanishings >= VANISHINGS_MAX) {
+        return wrong(err, "the list showed rows and now comes without any, again and again; "
+                          "nothing proves that they are gone");
+    }
+    if (!is_vanished && (list->was_empty || list->may_miss)) {
         finish(list, !page->has_range || page->total == 0);
     }
     list->was_empty = true;
@@ -211,7 +234,8 @@ glpi_list_settle(struct glpi_list *list, const struct glpi_list_page *page, stru
         return wrong(err, "more rows than asked for: the range was ignored");
     }
     if (page->is_past_end || page->n == 0) {
-        return page->start > 0 ? step_back(list) : settle_empty(list, page);
+        bool is_word = says_end(page) || !list->was_empty;
+        return page->start > 0 && is_word ? step_back(list, page) : settle_empty(list, page, err);
     }
     if (page->has_range) {
         enum glpi_settled checked = check_range(list, page, err);
@@ -220,9 +244,10 @@ glpi_list_settle(struct glpi_list *list, const struct glpi_list_page *page, stru
         }
     }
     if (page->is_gap) {
-        return step_back(list);
+        return step_back(list, page);
     }
     list->was_empty = false;
+    list->has_shrunk = false;
     list->offset = page->start + page->n;
     list->n_rows += page->n_fresh;
     if (page->n_fresh > 0) {

@@ -58,6 +58,8 @@ struct glpi_list {
     bool is_overcounted; /* a page fell short twice: the total counts what is not there */
     int64_t n_behind;    /* rows that came after that */
     bool was_empty;
+    bool has_shrunk; /* the last answer said that the list ends before what was asked for */
+    int vanishings;  /* answers without any row though the list has shown some */
     bool is_finished;
     bool is_counted; /* the list's own total says that this is all */
 };

@@ -274,6 +274,11 @@ static void write_list(const struct asked *asked,
                        ? asked->from + (end - asked->from + 1) / 2
                        : -1;
     glpi->n_lists++;
+    if (glpi->nothing_from > 0 && glpi->n_lists >= glpi->nothing_from && wanted > 1) {
+        buf_add_c(&answer->body, "[]");
+        xfree(found);
+        return;
+    }
     if (asked->from > total) {
         fail(answer, 400, "ERROR_RANGE_EXCEED_TOTAL");
         xfree(found);

@@ -42,9 +42,10 @@ struct fake_glpi {
     bool no_right_to_log;
     size_t expire_at[4]; /* sessions end before these requests (index + 1); 0 = none */
     /* faults */
-    int64_t empty_above; /* answers of more rows than this come empty; 0 = none */
-    int empty_status;    /* with which status: 206 or 500 */
-    int64_t total_extra; /* added to every total */
+    int64_t empty_above;  /* answers of more rows than this come empty; 0 = none */
+    int empty_status;     /* with which status: 206 or 500 */
+    int64_t nothing_from; /* lists of more than one row are [] from this list request on; 0 = no */
+    int64_t total_extra;  /* added to every total */
     bool no_content_range;
     const char *ignores; /* a parameter that is ignored: "sort", "is_deleted", "range", ... */
     size_t html_at;      /* this request (index + 1) gets a maintenance page; 0 = none */

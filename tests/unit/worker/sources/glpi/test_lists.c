@@ -242,6 +242,53 @@ static void an_empty_list_is_asked_for_twice(void **state)
     desk_release(&desk);
 }
 
+/* 200 [] from some request on, in every order, and also where a single row still comes. */
+static void a_list_that_showed_rows_does_not_become_empty(void **state)
+{
+    (void)state;
+
+    static const enum walk_kind KINDS[] = {WALK_ALL, WALK_CHANGES, WALK_WINDOW};
+
+    for (int64_t from = 1; from <= 6; from++) {
+        for (size_t i = 0; i < ARRAY_SIZE(KINDS); i++) {
+            struct desk desk;
+            desk_init_filled(&desk, 60);
+            for (size_t k = 0; k < 60; k++) {
+                desk.glpi.tickets.items[k].opened_s = START_S + (int64_t)k;
+            }
+            desk.glpi.nothing_from = from + (KINDS[i] == WALK_WINDOW ? 1 : 0);
+            desk.partition.kind = KINDS[i];
+            desk.partition.from_us = START_S * US_PER_S;
+            desk.partition.to_us = KINDS[i] == WALK_WINDOW ? INT64_MAX : (START_S + 100) * US_PER_S;
+            walk_must_fail(&desk, ERROR_DATA, "now comes without any");
+            desk_release(&desk);
+        }
+    }
+}
+
+static void empty_the_trash(struct fake_glpi *glpi, size_t index)
+{
+    for (size_t i = 0; i < glpi->tickets.n && index >= 6; i++) {
+        glpi->tickets.items[i].is_trash = false;
+    }
+}
+
+static void a_trash_that_is_emptied_meanwhile_ends(void **state)
+{
+    (void)state;
+    struct desk desk;
+    desk_init_filled(&desk, 40);
+    for (size_t i = 0; i < 40; i++) {
+        desk.glpi.tickets.items[i].is_trash = true;
+    }
+    desk.glpi.before = empty_the_trash;
+    desk.partition.list = GLPI_LIST_TRASH;
+    desk_walk(&desk, &desk.partition);
+    assert_ended(&desk);
+    assert_int_equal(10, desk.n_ids);
+    desk_release(&desk);
+}
+
 static void a_missing_right_is_a_setting_to_change(void **state)
 {
     (void)state;
@@ -336,6 +383,8 @@ int main(void)
         cmocka_unit_test(cut_answers_and_pages_for_people_are_asked_for_again),
         cmocka_unit_test(maintenance_is_never_an_empty_list),
         cmocka_unit_test(an_empty_list_is_asked_for_twice),
+        cmocka_unit_test(a_list_that_showed_rows_does_not_become_empty),
+        cmocka_unit_test(a_trash_that_is_emptied_meanwhile_ends),
         cmocka_unit_test(a_missing_right_is_a_setting_to_change),
         cmocka_unit_test(single_records_are_there_gone_or_out_of_sight),
         cmocka_unit_test(children_of_given_parents_come_whole),
