@@ -25,9 +25,9 @@ class Passing(GlpiLawTest):
                 self.assert_copies("ticket", "ticket_user", "log")
                 self.assert_ledger()
 
-    def test_pages_too_large_for_the_servers_memory_are_made_smaller(self):
+    def test_pages_too_large_for_the_server_or_its_gateway_are_made_smaller(self):
         self.set_source(page_size=100)
-        for kind in ("empty_206", "empty_500"):
+        for kind in ("empty_206", "empty_500", "error_500", "bad_gateway_502", "unavailable_503", "gateway_timeout_504", "cut_chunk"):
             with self.subTest(kind=kind):
                 self.sim.do(fault(kind, over=30))
                 self.load("tickets", "--mode", "full")

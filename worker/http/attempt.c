@@ -251,6 +251,21 @@ static enum breaker_outcome outcome_of(enum transport_result result,
                                                                   : BREAKER_UNKNOWN;
 }
 
+/* Would less at once do? Who asked for much wants to know that before the tries are used up. */
+static bool is_too_much(const struct sending *sending,
+                        enum transport_result result,
+                        enum http_verdict verdict,
+                        const struct http_response *response)
+{
+    int64_t limit = sending->request->tries_before_limit;
+    int64_t attempts = sending->client->source->config->retry.attempts;
+    bool is_last = sending->tries + 1 >= limit || sending->tries + 1 >= attempts;
+    bool is_sign = result == TRANSPORT_BROKEN ||
+                   (result == TRANSPORT_ANSWERED && response->status >= STATUS_SERVER_ERROR);
+
+    return limit > 0 && is_last && is_sign && verdict == HTTP_RETRY;
+}
+
 static enum sending_step renew(struct sending *sending, struct error *err)
 {
     struct http_client *client = sending->client;
@@ -365,7 +380,15 @@ static enum sending_step attempt(struct sending *sending,
     limiter_leave(limiter); /* judging may decode a page: that is no request in flight */
     enum http_verdict verdict = judge(sending, result, &response, err);
 
-    limiter_report(limiter, permit, outcome_of(result, verdict, &response, err));
+    enum breaker_outcome outcome = outcome_of(result, verdict, &response, err);
+
+    if (is_too_much(sending, result, verdict, &response)) {
+        /* Of the source or of the request? The smaller one will tell. */
+        outcome = BREAKER_UNKNOWN;
+        verdict = HTTP_FAIL;
+        err->code = ERROR_LIMIT;
+    }
+    limiter_report(limiter, permit, outcome);
     int64_t silence_us = asked_silence_us(client, result, &response);
 
     switch (verdict) {

@@ -97,16 +97,19 @@ struct http_request {
     const char *content_type;
     bool no_credential;    /* do not send the source's credential */
     bool timeout_is_limit; /* a timeout is ERROR_LIMIT at once: the caller will ask for less */
-    int64_t timeout_us;    /* 0 = the source's */
-    http_judge judge;      /* NULL = http_judge_status */
+    /* A 5xx, or an answer that breaks off, is ERROR_LIMIT at this try, for the same reason; one
+     * with Retry-After is not. 0 = never. */
+    int64_t tries_before_limit;
+    int64_t timeout_us; /* 0 = the source's */
+    http_judge judge;   /* NULL = http_judge_status */
     void *judge_arg;
 };
 
 /* Sends until the judge accepts, a final verdict, or attempts, max_wait or the breaker end it. On
  * success fills *ret_response. Failure codes: TRANSIENT (attempts used up or unreachable; the
  * message counts the tries and names the host), THROTTLED (longer than max_wait), DENIED, DATA,
- * CONFIG (TLS trouble, unknown host, wrong URL included), LIMIT (timeout_is_limit, or the body
- * passed max_response_bytes), CANCELLED. */
+ * CONFIG (TLS trouble, unknown host, wrong URL included), LIMIT (timeout_is_limit,
+ * tries_before_limit, or the body passed max_response_bytes), CANCELLED. */
 bool http_send(struct http_client *client,
                const struct http_request *request,
                struct http_response *ret_response,

@@ -11,6 +11,12 @@
  * tell a slow server from a large page. */
 #define SLOW_SHRINKS_MAX 3
 
+/* A gateway's 502 may be a restart or a page that was too slow for it: once more as it was, then
+ * less and less. What fails for the smallest page as well is the server's trouble, and gets all the
+ * tries that the source is given. */
+#define TRIES_OF_A_PAGE         2
+#define TRIES_OF_A_SMALLER_PAGE 1
+
 struct glpi_mark glpi_mark_set(const struct row_batch *batch)
 {
     return (struct glpi_mark){batch->rows.len, batch->rejects.len, batch->n_rows, batch->n_rejects,
@@ -299,6 +305,10 @@ bool glpi_request_page(struct walk *walk,
         context.call.may_miss = list->may_miss;
         context.call.can_shrink = can_shrink;
         context.call.timeout_is_limit = can_shrink && walk->shrinks < SLOW_SHRINKS_MAX;
+        if (can_shrink) {
+            context.call.tries_before_limit =
+                walk->shrinks == 0 ? TRIES_OF_A_PAGE : TRIES_OF_A_SMALLER_PAGE;
+        }
         if (send(&context, http, err)) {
             *ret_page = context.page;
             *ret_answer = context.call.answer;

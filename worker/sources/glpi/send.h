@@ -29,8 +29,9 @@ struct glpi_call {
     bool is_login;     /* carries the credential instead of a session */
     bool may_miss;     /* 404 and 403 are answers */
     bool can_shrink;   /* too much at once is ERROR_LIMIT at once: the caller will ask for less */
-    bool timeout_is_limit; /* the same for a timeout */
-    int64_t timeout_us;    /* 0 = the source's */
+    bool timeout_is_limit;      /* the same for a timeout */
+    int64_t tries_before_limit; /* the same for a 5xx or a cut answer, at this try; 0 = never */
+    int64_t timeout_us;         /* 0 = the source's */
     /* Reads an answer of status 200 or 206 that is JSON and not empty; as http_judge. */
     http_judge read;
     void *arg;

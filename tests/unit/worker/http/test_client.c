@@ -137,6 +137,55 @@ static void client_makes_a_timeout_a_limit_when_asked_to(void **state)
     tear_down(&f);
 }
 
+static void client_makes_a_5xx_or_a_cut_answer_a_limit_when_asked_to(void **state)
+{
+    static const struct {
+        struct fake_answer answer;
+        enum error_code code;
+        size_t n_requests;
+    } cases[] = {
+        {{.status = 500}, ERROR_LIMIT, 2},
+        {{.status = 504}, ERROR_LIMIT, 2},
+        {{.result = TRANSPORT_BROKEN, .code = ERROR_TRANSIENT}, ERROR_LIMIT, 2},
+        {{.result = TRANSPORT_UNREACHABLE, .code = ERROR_TRANSIENT}, ERROR_TRANSIENT, 6},
+        {{.result = TRANSPORT_TIMED_OUT, .code = ERROR_TRANSIENT}, ERROR_TRANSIENT, 6},
+        {{.status = 408}, ERROR_TRANSIENT, 6},
+        {{.status = 503, .headers = "Retry-After: 1"}, ERROR_THROTTLED, 6},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct source_config config = fake_config();
+        struct fixture f;
+
+        config.breaker.failures = 100;
+        set_up_with(&f, config, &cases[i].answer, 1);
+        assert_false(send_request(&f, (struct http_request){.method = "GET",
+                                                            .url = STR_LITERAL("/x"),
+                                                            .tries_before_limit = 2}));
+        assert_int_equal(f.err.code, cases[i].code);
+        assert_int_equal(f.wire.n_requests, cases[i].n_requests);
+        tear_down(&f);
+    }
+}
+
+static void client_does_not_hold_a_limit_against_the_source(void **state)
+{
+    static const struct fake_answer answers[] = {{.status = 502}, {.status = 502}, {.status = 200}};
+    struct source_config config = fake_config();
+    struct fixture f;
+
+    (void)state;
+    config.breaker.failures = 2;
+    set_up_with(&f, config, answers, ARRAY_SIZE(answers));
+    assert_false(send_request(
+        &f,
+        (struct http_request){.method = "GET", .url = STR_LITERAL("/x"), .tries_before_limit = 2}));
+    assert_true(get(&f));
+    assert_int_equal(f.wire.requests[2].sent_us, f.wire.requests[1].sent_us);
+    tear_down(&f);
+}
+
 static void client_drops_the_cookies_after_a_202(void **state)
 {
     struct fixture f;
@@ -432,6 +481,8 @@ int main(void)
         cmocka_unit_test(client_survives_what_passes_within_the_attempts),
         cmocka_unit_test(client_keeps_the_code_of_final_transport_failures),
         cmocka_unit_test(client_makes_a_timeout_a_limit_when_asked_to),
+        cmocka_unit_test(client_makes_a_5xx_or_a_cut_answer_a_limit_when_asked_to),
+        cmocka_unit_test(client_does_not_hold_a_limit_against_the_source),
         cmocka_unit_test(client_drops_the_cookies_after_a_202),
         cmocka_unit_test(client_obeys_retry_after_in_seconds),
         cmocka_unit_test(client_obeys_retry_after_as_a_date_by_the_servers_clock),

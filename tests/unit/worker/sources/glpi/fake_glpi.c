@@ -296,6 +296,8 @@ static void write_list(const struct asked *asked,
     if (glpi->empty_above > 0 && wanted > glpi->empty_above) {
         answer->status = glpi->empty_status;
         buf_reset(&answer->body);
+        buf_add_c(&answer->body, glpi->empty_body != NULL ? glpi->empty_body : "");
+        glpi->is_cut = glpi->is_cut_above;
     }
     xfree(found);
 }
@@ -467,7 +469,6 @@ static enum transport_result perform(void *self,
                                      struct transport_answer *answer,
                                      struct error *err)
 {
-    (void)err;
     struct fake_glpi *glpi = self;
     struct asked asked;
     struct error ignored = ERROR_INIT;
@@ -506,6 +507,11 @@ static enum transport_result perform(void *self,
     }
     if (glpi->cut_at == glpi->n_requests) {
         buf_truncate(&answer->body, answer->body.len / 2);
+    }
+    if (glpi->is_cut) {
+        glpi->is_cut = false;
+        (void)error_set(err, ERROR_TRANSIENT, "the connection was reset");
+        return TRANSPORT_BROKEN;
     }
     return TRANSPORT_ANSWERED;
 }

@@ -42,8 +42,11 @@ struct fake_glpi {
     bool no_right_to_log;
     size_t expire_at[4]; /* sessions end before these requests (index + 1); 0 = none */
     /* faults */
-    int64_t empty_above;  /* answers of more rows than this come empty; 0 = none */
-    int empty_status;     /* with which status: 206 or 500 */
+    int64_t empty_above;    /* answers of more rows than this come empty; 0 = none */
+    int empty_status;       /* with which status: 206, 500, ... */
+    const char *empty_body; /* and, though called empty, with this body; NULL = none */
+    bool is_cut_above;      /* instead the transfer breaks off */
+    bool is_cut;            /* this one did */
     int64_t nothing_from; /* lists of more than one row are [] from this list request on; 0 = no */
     int64_t total_extra;  /* added to every total */
     bool no_content_range;

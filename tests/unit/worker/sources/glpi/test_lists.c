@@ -94,6 +94,60 @@ static void answers_too_large_for_php_are_asked_for_in_halves(void **state)
     }
 }
 
+static const struct trouble {
+    int status;
+    bool is_cut;
+    const char *body;
+} TROUBLES[] = {
+    {500, false, "<html>Internal Server Error</html>"},
+    {500, false, "[\"ERROR_SQL\",\"words\"]"},
+    {502, false, "<html>Bad Gateway</html>"},
+    {503, false, "x"},
+    {504, false, ""},
+    {206, true, ""},
+};
+
+static void fail_above(struct desk *desk, int64_t n, const struct trouble *trouble)
+{
+    desk->glpi.empty_above = n;
+    desk->glpi.empty_status = trouble->status;
+    desk->glpi.empty_body = trouble->body;
+    desk->glpi.is_cut_above = trouble->is_cut;
+}
+
+static void pages_too_large_for_the_way_are_asked_for_in_halves(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(TROUBLES); i++) {
+        for (int64_t above = 3; above <= 48; above *= 4) {
+            struct desk desk;
+            desk_init_filled(&desk, 100);
+            desk.task.page_size = 64;
+            fail_above(&desk, above, &TROUBLES[i]);
+            desk_walk(&desk, &desk.partition);
+            assert_all(&desk, false);
+            desk_release(&desk);
+        }
+    }
+}
+
+static void a_server_that_is_away_gets_the_usual_tries_for_the_smallest_page(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(TROUBLES); i++) {
+        struct desk desk;
+        desk_init_filled(&desk, 100);
+        desk.task.page_size = 16;
+        desk.config.breaker.failures = 100;
+        fail_above(&desk, 1, &TROUBLES[i]);
+        walk_must_fail(&desk, ERROR_TRANSIENT, "gave up after 6 tries");
+        assert_int_equal(TROUBLES[i].is_cut ? 0 : TROUBLES[i].status, desk.err.http_status);
+        /* 16 rows twice, 8, 4, then 2 rows until the tries are used up */
+        assert_int_equal(2 + 1 + 1 + desk.config.retry.attempts, desk.glpi.n_lists);
+        desk_release(&desk);
+    }
+}
+
 static void a_server_that_never_sends_a_body_is_an_error(void **state)
 {
     (void)state;
@@ -374,6 +428,8 @@ int main(void)
         cmocka_unit_test(the_trash_is_a_list_of_its_own),
         cmocka_unit_test(rows_that_leave_in_front_cost_no_other_row),
         cmocka_unit_test(answers_too_large_for_php_are_asked_for_in_halves),
+        cmocka_unit_test(pages_too_large_for_the_way_are_asked_for_in_halves),
+        cmocka_unit_test(a_server_that_is_away_gets_the_usual_tries_for_the_smallest_page),
         cmocka_unit_test(a_server_that_never_sends_a_body_is_an_error),
         cmocka_unit_test(a_part_of_the_request_that_is_ignored_is_noticed),
         cmocka_unit_test(a_page_that_lacks_a_row_it_counts_is_asked_for_again),
