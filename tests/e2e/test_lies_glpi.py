@@ -1,5 +1,6 @@
 """A GLPI that answers 200, well-formed and wrong: never success with wrong data, never a row lost."""
 
+import json
 import unittest
 
 import control
@@ -43,6 +44,46 @@ class Lies(GlpiLawTest):
                 if mode != "incremental":
                     self.never_wrong(result, before)
         self.load("tickets", "--mode", "reconcile")
+        self.assert_copies(*TICKETS)
+
+    def test_entities_that_come_in_sight_bring_all_that_lies_in_them(self):
+        self.sim.do(fault("entities_shrunk", value=2))
+        self.load("tickets")
+        self.load("directory")
+        few = self.count("ticket")
+        self.sim.do(control.clear_faults(), control.advance(7200))
+        self.assertIn("sees more entities", self.load("tickets").text)
+        self.load("directory")
+        self.assertLess(few, self.count("ticket"))
+        self.assert_copies()
+        self.assertNotIn("sees more entities", self.load("tickets").text)
+
+    def test_what_happened_in_entities_that_were_out_of_sight_comes_with_them(self):
+        self.load("tickets")
+        self.sim.do(fault("entities_shrunk", value=2))
+        self.sim.change(burst("Ticket", 90, urgency=4), burst("ITILFollowup", 20, content="meanwhile"))
+        self.load("tickets")
+        self.sim.do(control.advance(7200))
+        self.sim.change(burst("Ticket", 9, urgency=5), burst("ITILFollowup", 9, content="later"))
+        self.load("tickets")
+        self.sim.do(control.clear_faults(), control.advance(7200))
+        self.load("tickets")
+        self.assert_copies(*TICKETS)
+
+    def test_entities_changed_for_others_bring_theirs_and_delete_nothing(self):
+        one, other = [row["id"] for row in self.source_rows("Entity") if row["entities_id"] == 0 and row["id"] != 0][:2]
+        self.sim.do(fault("entities_shrunk", value=one))
+        self.load("tickets")
+        before = {json.loads(row)["id"] for row in self.snapshot("ticket")}
+        self.sim.do(control.clear_faults(), control.advance(7200), fault("entities_shrunk", value=other))
+        self.load("tickets")
+        after = {json.loads(row)["id"] for row in self.snapshot("ticket")}
+        theirs = {row["id"] for row in self.source_rows("Ticket") if row["entities_id"] == other}
+        self.assertTrue(theirs and theirs <= after and before <= after and not theirs & before)
+        self.assert_ledger()
+        self.load("tickets", "--mode", "full", expect=HELD)
+        self.sim.do(control.clear_faults())
+        self.load("tickets")
         self.assert_copies(*TICKETS)
 
     def test_a_window_waits_for_lost_entities_until_they_are_let_go(self):

@@ -45,6 +45,7 @@ void glpi_cursor_read(const char *text,
         const char *read_at = json_find_string(root, "read_at");
         const char *made_with = json_find_string(root, "fingerprint");
         const char *entities = json_find_string(root, "entities");
+        const char *missing = json_find_string(root, "missing");
         struct buf now_with CLEANUP(buf_release);
         buf_init(&now_with, 64);
         fingerprint(source, task, &now_with);
@@ -53,6 +54,7 @@ void glpi_cursor_read(const char *text,
             cursor.read_at_us = INT64_MIN;
         }
         cursor.entities = entities != NULL ? arena_strdup(arena, entities) : NULL;
+        cursor.missing = missing != NULL ? arena_strdup(arena, missing) : NULL;
         if (high == NULL || !instant_parse_rfc3339(str_from(high), &cursor.high_us)) {
             cursor.why_not = "the watermark is unreadable";
         } else if (made_with == NULL || strcmp(made_with, now_with.ptr) != 0) {
@@ -82,6 +84,9 @@ const char *glpi_cursor_write(const struct glpi_cursor *cursor,
     buf_addf(&out, ",\"read_at\":\"%s\"", instant_format_rfc3339(cursor->read_at_us, text));
     buf_add_c(&out, ",\"entities\":\"");
     buf_add_str(&out, entities);
+    if (cursor->missing != NULL) {
+        buf_addf(&out, "\",\"missing\":\"%s", cursor->missing);
+    }
     buf_add_c(&out, "\",\"fingerprint\":\"");
     fingerprint(source, task, &out);
     buf_add_c(&out, "\"}");
@@ -165,4 +170,28 @@ size_t glpi_entities_compare(
     glpi_entities_write(joined, n + n_missing, all);
     glpi_entities_write(missing, n_missing, lost);
     return n_missing;
+}
+
+static bool holds(const int64_t *ids, size_t n, int64_t id)
+{
+    return n > 0 && bsearch(&id, ids, n, sizeof(*ids), compare_ids) != NULL;
+}
+
+bool glpi_entities_gained(const struct glpi_cursor *cursor, const int64_t *ids, size_t n)
+{
+    int64_t *before CLEANUP(xfreep) = NULL;
+    int64_t *missing CLEANUP(xfreep) = NULL;
+    size_t n_before = 0;
+    size_t n_missing = 0;
+    const char *out_of_sight = cursor->missing != NULL ? cursor->missing : "";
+    if (cursor->entities == NULL || !read_set(cursor->entities, &before, &n_before) ||
+        !read_set(out_of_sight, &missing, &n_missing)) {
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!holds(before, n_before, ids[i]) || holds(missing, n_missing, ids[i])) {
+            return true;
+        }
+    }
+    return false;
 }

@@ -14,7 +14,8 @@
 /*
  * What a task remembers of its last run:
  * {"high": newest change read, "log": highest id of the log, "read_at": the server's clock then,
- *  "entities": "0-2,5", "fingerprint": what it was read with}.
+ *  "entities": "0-2,5", "missing": those of them that were out of sight then,
+ *  "fingerprint": what it was read with}.
  */
 
 struct glpi_cursor {
@@ -24,6 +25,7 @@ struct glpi_cursor {
     int64_t read_at_us;   /* INT64_MIN if unknown */
     int64_t log_id;       /* -1 if unknown */
     const char *entities; /* in the arena; NULL if unknown */
+    const char *missing;  /* in the arena; NULL if none */
 };
 
 /* `text` may be NULL. Strings come from the arena. */
@@ -47,3 +49,6 @@ void glpi_entities_write(const int64_t *ids, size_t n, struct buf *out);
  * and, in `lost`, their text. An unreadable old set loses nothing. */
 size_t glpi_entities_compare(
     const char *old, const int64_t *ids, size_t n, struct buf *all, struct buf *lost);
+
+/* Are there `ids` that the run of `cursor` did not see? An unreadable set gains nothing. */
+bool glpi_entities_gained(const struct glpi_cursor *cursor, const int64_t *ids, size_t n);

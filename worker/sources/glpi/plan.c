@@ -16,6 +16,7 @@
 #define OWED_PER_PARTITION_MIN 10
 
 #define ENTITIES_SHOWN_BYTES 120
+#define ENTITIES_MAX_BYTES   ((size_t)1024 * 1024)
 
 #define CLOCK_ERROR_US (2 * US_PER_S) /* of what a Date header tells about a clock */
 
@@ -30,8 +31,10 @@ struct planning {
     struct glpi_cursor before;
     struct glpi_cursor after;
     bool has_trash;
-    bool is_feed;  /* append-only: read by id */
-    bool is_empty; /* the source shows no record */
+    bool is_feed;    /* append-only: read by id */
+    bool is_empty;   /* the source shows no record */
+    bool has_lost;   /* entities that it saw before */
+    bool has_gained; /* entities that the run before did not see */
     struct glpi_named named;
     size_t n_partitions_max;
     struct partition *partitions;
@@ -108,6 +111,29 @@ static int64_t clock_slack_us(const struct planning *planning)
     return overlap_us > CLOCK_ERROR_US ? overlap_us : CLOCK_ERROR_US;
 }
 
+/* Does GLPI list these records by the entities that the account sees? What belongs to a ticket
+ * comes with it when it arrives, but follow-ups of known tickets come in sight by themselves. */
+static bool depends_on_entities(const struct task_def *task)
+{
+    static const char *const ITEMTYPES[] = {"Entity", "ITILFollowup", "Ticket", "User"};
+    bool depends = false;
+    for (size_t i = 0; i < ARRAY_SIZE(ITEMTYPES) && !depends; i++) {
+        depends = strcmp(task->table, ITEMTYPES[i]) == 0;
+    }
+    for (size_t i = 0; i < task->n_columns && !depends; i++) {
+        depends = strcmp(glpi_field_of(task, (int)i), "entities_id") == 0;
+    }
+    return depends;
+}
+
+/* What lies in entities that came in sight has stamps from before the watermark. With others lost,
+ * nothing that is missing is taken for deleted: the increment goes on. */
+static void read_gained(struct planning *planning)
+{
+    read_all(planning, "the account sees more entities than at the last run");
+    planning->plan->keeps_missing = planning->has_lost;
+}
+
 /* Decides between changes and everything. */
 static void choose_kind(struct planning *planning)
 {
@@ -134,6 +160,8 @@ static void choose_kind(struct planning *planning)
         read_all(planning, "the source shows no record at all");
     } else if (request->owed_is_cut || request->n_owed > GLPI_OWED_MAX) {
         read_all(planning, "more parents changed than are worth asking for one by one");
+    } else if (planning->has_gained) {
+        read_gained(planning);
     }
 }
 
@@ -235,12 +263,13 @@ static bool finish(struct planning *planning, struct error *err)
     struct buf all CLEANUP(buf_release);
     struct buf lost CLEANUP(buf_release);
     struct buf now CLEANUP(buf_release);
-    buf_init(&all, (size_t)1024 * 1024);
-    buf_init(&lost, (size_t)1024 * 1024);
-    buf_init(&now, (size_t)1024 * 1024);
+    buf_init(&all, ENTITIES_MAX_BYTES);
+    buf_init(&lost, ENTITIES_MAX_BYTES);
+    buf_init(&now, ENTITIES_MAX_BYTES);
     size_t n_lost = glpi_entities_compare(planning->before.entities, session->entities,
                                           session->n_entities, &all, &lost);
     glpi_entities_write(session->entities, session->n_entities, &now);
+    planning->after.missing = n_lost > 0 ? arena_strdup(&plan->arena, lost.ptr) : NULL;
     if (plan->kind != WALK_WINDOW && !planning->is_empty) {
         plan->high_us = planning->after.high_us;
         plan->cursor = glpi_cursor_write(&planning->after, planning->source, planning->task,
@@ -259,12 +288,27 @@ static bool finish(struct planning *planning, struct error *err)
                    n_lost, STR_ARG(str_shorten(buf_str(&lost), ENTITIES_SHOWN_BYTES)),
                    lost.len > ENTITIES_SHOWN_BYTES ? "..." : "");
     plan->hold = arena_strdup(&plan->arena, hold);
+    planning->after.missing = NULL;
     if (plan->cursor != NULL) {
         plan->cursor_after_deletions = glpi_cursor_write(
             &planning->after, planning->source, planning->task, buf_str(&now), &plan->arena);
     }
     return (plan->hold != NULL && (plan->cursor == NULL || plan->cursor_after_deletions != NULL)) ||
            full(planning, err);
+}
+
+static void compare_entities(struct planning *planning)
+{
+    const struct glpi_session *session = planning->session;
+    struct buf all CLEANUP(buf_release);
+    struct buf lost CLEANUP(buf_release);
+    buf_init(&all, ENTITIES_MAX_BYTES);
+    buf_init(&lost, ENTITIES_MAX_BYTES);
+    planning->has_lost = glpi_entities_compare(planning->before.entities, session->entities,
+                                               session->n_entities, &all, &lost) > 0;
+    planning->has_gained =
+        depends_on_entities(planning->task) &&
+        glpi_entities_gained(&planning->before, session->entities, session->n_entities);
 }
 
 static bool check_task(const struct task_def *task, struct error *err)
@@ -300,6 +344,7 @@ bool glpi_plan(void *session,
     planning.after = (struct glpi_cursor){
         .high_us = INT64_MIN, .read_at_us = glpi_session_now_us(session), .log_id = -1};
     planning.named.log_id = -1;
+    compare_entities(&planning);
     if (!check_task(request->task, err) || !probe(&planning, err)) {
         return error_wrap(err, "task %s", request->task->name);
     }

@@ -208,9 +208,13 @@ static void lost_entities_hold_deletions_until_they_are_let_go(void **state)
      * loss
      */
     desk_must_plan(&desk);
-    assert_int_equal(WALK_CHANGES, desk.plan.kind);
+    assert_true(desk.plan.keeps_missing); /* for 9 is new */
     assert_non_null(desk.plan.hold);
     assert_non_null(strstr(desk.plan.cursor, "\"entities\":\"0-2,5-6,9\""));
+    desk_keep_cursor(&desk, desk.plan.cursor);
+    desk_must_plan(&desk);
+    assert_int_equal(WALK_CHANGES, desk.plan.kind);
+    assert_non_null(desk.plan.hold);
     desk_keep_cursor(&desk, desk.plan.cursor);
     desk.request.kind = WALK_ALL;
     desk_must_plan(&desk);
@@ -222,6 +226,77 @@ static void lost_entities_hold_deletions_until_they_are_let_go(void **state)
     desk_keep_cursor(&desk, desk.plan.cursor_after_deletions);
     desk_must_plan(&desk);
     assert_null(desk.plan.hold);
+    desk_release(&desk);
+}
+
+static void see(struct desk *desk, const char *entities)
+{
+    open_again(desk);
+    desk->glpi.entities = entities;
+    desk_must_open(desk);
+    desk_must_plan(desk);
+}
+
+static void gained_entities_mean_reading_everything_once(void **state)
+{
+    (void)state;
+    struct desk desk;
+    desk_init(&desk);
+    desk.glpi.entities = "0,1";
+    run_once(&desk, 50);
+    see(&desk, "0,1,2,3");
+    assert_int_equal(WALK_ALL, desk.plan.kind);
+    assert_non_null(strstr(desk.plan.why_all, "sees more entities than at the last run"));
+    assert_false(desk.plan.keeps_missing);
+    assert_null(desk.plan.hold);
+    desk_keep_cursor(&desk, desk.plan.cursor);
+    see(&desk, "0,1,2,3");
+    assert_int_equal(WALK_CHANGES, desk.plan.kind);
+    assert_null(desk.plan.why_all);
+    /* lost for a while: what happened there meanwhile lies behind the watermark */
+    see(&desk, "0,1,3");
+    assert_int_equal(WALK_CHANGES, desk.plan.kind);
+    assert_null(desk.plan.why_all);
+    assert_non_null(strstr(desk.plan.cursor, "\"entities\":\"0-3\",\"missing\":\"2\""));
+    desk_keep_cursor(&desk, desk.plan.cursor);
+    see(&desk, "0,1,3");
+    assert_null(desk.plan.why_all);
+    desk_keep_cursor(&desk, desk.plan.cursor);
+    see(&desk, "0,1,2,3");
+    assert_int_equal(WALK_ALL, desk.plan.kind);
+    assert_null(strstr(desk.plan.cursor, "missing"));
+    desk_release(&desk);
+}
+
+static void entities_gained_while_others_are_lost_are_read_and_nothing_is_deleted(void **state)
+{
+    (void)state;
+    struct desk desk;
+    desk_init(&desk);
+    desk.glpi.entities = "0,1";
+    run_once(&desk, 50);
+    see(&desk, "0,2");
+    assert_non_null(desk.plan.hold);
+    assert_non_null(desk.plan.why_all);
+    assert_int_equal(WALK_ALL, desk.plan.kind);
+    assert_true(desk.plan.keeps_missing);
+    desk_walk_plan(&desk);
+    assert_int_equal(50, desk.n_ids);
+    desk_release(&desk);
+}
+
+static void tasks_of_no_entity_do_not_look_at_them(void **state)
+{
+    (void)state;
+    struct desk desk;
+    desk_init(&desk);
+    fake_list_add(&desk.glpi.children, 1, START_S);
+    desk.glpi.entities = "0,1";
+    desk.task.table = "RequestType";
+    run_once(&desk, 50);
+    see(&desk, "0,1,2");
+    assert_int_equal(WALK_CHANGES, desk.plan.kind);
+    assert_null(desk.plan.why_all);
     desk_release(&desk);
 }
 
@@ -344,6 +419,9 @@ int main(void)
         cmocka_unit_test(the_newest_record_and_the_log_may_hold_nul),
         cmocka_unit_test(without_the_right_to_the_log_stamps_have_to_do),
         cmocka_unit_test(lost_entities_hold_deletions_until_they_are_let_go),
+        cmocka_unit_test(gained_entities_mean_reading_everything_once),
+        cmocka_unit_test(entities_gained_while_others_are_lost_are_read_and_nothing_is_deleted),
+        cmocka_unit_test(tasks_of_no_entity_do_not_look_at_them),
         cmocka_unit_test(children_without_a_stamp_are_read_by_their_parents),
         cmocka_unit_test(late_parents_add_to_the_changes_of_their_children),
         cmocka_unit_test(a_child_task_must_say_what_its_parent_is),
