@@ -53,6 +53,22 @@ class Lies(LawTest):
                     if mode != "incremental":
                         self.assertNotEqual(COMPLETE, result.code, result)
 
+    def test_rights_that_end_in_the_middle_of_a_walk(self):
+        """Behind good pages: no row, and a count of 0. That is not the end of the table."""
+        self.load("incidents")
+        for after in (2, 4):
+            for mode in ("full", "reconcile", "incremental"):
+                with self.subTest(after=after, mode=mode):
+                    self.change_something()
+                    before = self.snapshots()
+                    self.sim.do(control.fault("acl_all", table="incident", mode="honest", after=after))
+                    result = self.load("incidents", "--mode", mode, "--task", "incident", expect=HONEST | {RIGHTS})
+                    self.sim.do(control.clear_faults())
+                    if result.code == RIGHTS:
+                        self.assertEqual(before, self.snapshots(), result)
+                    else:
+                        self.never_wrong(result, before)
+
     def test_a_dropped_filter_is_noticed(self):
         """An unknown or forbidden part of a query is ignored by the source: the answer is too wide."""
         self.load("incidents")

@@ -199,6 +199,7 @@ static bool plan_task(void *session,
         plan->high_us = INT64_MIN; /* a window says nothing about the rest of the table */
         return true;
     }
+    plan->confirm_missing = true;
     return make_cursor(source, task, plan, err);
 }
 

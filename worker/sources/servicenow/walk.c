@@ -7,6 +7,7 @@
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
 #include "worker/sources/servicenow/page.h"
+#include "worker/sources/servicenow/probe.h"
 #include "worker/sources/servicenow/query.h"
 #include "worker/sources/servicenow/walk_state.h"
 
@@ -75,6 +76,7 @@ static void note_good_page(struct walk *walk)
 {
     walk->shrinks = 0;
     walk->seen_empty = false;
+    walk->looks = 0;
     if (walk->page_size < walk->page_size_max && ++walk->good_pages >= GOOD_PAGES_BEFORE_GROWTH) {
         int64_t grown = walk->page_size + walk->page_size / 2 + 1;
         walk->page_size = grown < walk->page_size_max ? grown : walk->page_size_max;
@@ -89,6 +91,7 @@ static void start_range(struct walk *walk)
     walk->remaining = NO_COUNT;
     walk->count_next = true;
     walk->seen_empty = false;
+    walk->looks = 0;
     walk->tail_hidden = 0;
 }
 
@@ -261,6 +264,7 @@ static bool step_over_hidden_changes(struct walk *walk, struct error *err)
                          walk->task->table, walk->page_size);
     }
     walk->until_us = low + half_s * US_PER_S;
+    walk->promised = 0;
     walk->count_next = true;
     return true;
 }
@@ -270,12 +274,14 @@ static void finish_change_part(struct walk *walk)
 {
     walk->count_next = true;
     walk->seen_empty = false;
+    walk->looks = 0;
     walk->tail_hidden = 0;
     if (walk->part == CHANGES_DRAIN) {
         walk->part = CHANGES_BEHIND;
     } else if (walk->until_us < walk->partition->to_us) {
         walk->last_us = walk->until_us;
         walk->has_last_time = true;
+        walk->promised = 0;
         walk->until_us = walk->partition->to_us;
     } else {
         walk->finished = true;
@@ -315,6 +321,37 @@ static void count_hidden_changes(struct walk *walk, int64_t count, int64_t rows,
     }
 }
 
+/* What the next pages have to show, or the source takes back what it has counted. */
+static void note_promised(struct walk *walk, const struct page_context *page)
+{
+    if (walk->part == CHANGES_BEHIND) {
+        int64_t covered = page->count < walk->page_size ? page->count : walk->page_size;
+        walk->promised = page->count - covered;
+        walk->drain_counted = false;
+        walk->drain_is_empty = false;
+        walk->drain_repeated = false;
+    } else if (!walk->drain_counted) {
+        walk->promised -= page->count < walk->promised ? page->count : walk->promised;
+        walk->drain_counted = true;
+        walk->drain_is_empty = page->count == 0;
+    }
+}
+
+/* An empty rest of a second, and then fewer rows behind it than were counted: some of them may have
+ * belonged to that second. Asks for it once more. */
+static bool drain_again(struct walk *walk, int64_t count)
+{
+    if (walk->part == CHANGES_DRAIN || !walk->drain_is_empty || walk->drain_repeated ||
+        count >= walk->promised) {
+        return false;
+    }
+    walk->part = CHANGES_DRAIN;
+    walk->drain_counted = false;
+    walk->drain_repeated = true;
+    walk->has_drain_count = false;
+    return true;
+}
+
 /* Rows in the order of time and key; results as for settle_key_page. Every page is counted. */
 static bool settle_change_page(struct walk *walk,
                                const struct page_context *page,
@@ -326,12 +363,17 @@ static bool settle_change_page(struct walk *walk,
     if (rows == 0 && page->count > 0 && is_first_empty(walk)) {
         return true;
     }
+    if (drain_again(walk, page->count)) {
+        *ret_keep = false;
+        return true;
+    }
     settle_doubtful(walk, page->count);
     if (rows == 0 && page->count > walk->page_size) {
         return step_over_hidden_changes(walk, err);
     }
     bool is_rest = page->count <= walk->page_size;
     count_hidden_changes(walk, page->count, rows, is_rest);
+    note_promised(walk, page);
     if (rows > 0) {
         memcpy(walk->last_key, page->key, sizeof(walk->last_key));
         walk->last_us = page->time_us;
@@ -355,6 +397,7 @@ static bool settle_given_page(struct walk *walk, const struct page_context *page
 {
     *ret_keep = page->records > 0;
     walk->given_done += walk->given_chunk;
+    walk->looks = 0;
     walk->hidden += page->count - page->records;
     walk->finished = walk->given_done >= walk->partition->n_keys;
     return true;
@@ -380,6 +423,72 @@ check_count(struct walk *walk, const struct page_context *page, bool *ret_again,
                      walk->task->table);
 }
 
+/* Was at least one more row to come, by what the source has said so far? */
+static bool expects_rows(const struct walk *walk)
+{
+    switch (walk->partition->kind) {
+    case WALK_GIVEN:
+        return true; /* each key was seen once, here or there */
+    case WALK_CHANGES:
+        return walk->part == CHANGES_DRAIN ? walk->drain_counted && walk->remaining > 0
+                                           : walk->promised > 0;
+    case WALK_ALL:
+    case WALK_WINDOW:
+    case WALK_KEYS:
+    case WALK_OWED:
+        break;
+    }
+    /* Only a table of many pages is cut into ranges. */
+    bool is_cut = walk->partition->from_key != NULL || walk->partition->to_key != NULL;
+    bool is_first = walk->last_key[0] == '\0' && walk->ranges[walk->n_ranges - 1].depth == 0;
+    return walk->remaining > 0 || (is_first && is_cut && walk->partition->kind != WALK_WINDOW);
+}
+
+/* Behind rows that were counted the source shows none and counts none, twice. They may have been
+ * deleted, or the account has lost its rights: then the table shows nothing without a condition
+ * either, and what was not read may not be taken for gone. */
+static bool look_at_table(struct walk *walk, struct http_client *http, struct error *err)
+{
+    struct servicenow_probe probe CLEANUP(servicenow_probe_release);
+    servicenow_probe_init(&probe);
+    if (!servicenow_probe_table(walk->task, http, &probe, err)) {
+        return false;
+    }
+    return probe.records > 0 || probe.total > 0 ||
+           error_set(err, ERROR_DENIED,
+                     "table %s: the source shows no record of it any more, although it did a "
+                     "moment ago; the account has lost its read access, or the table was emptied "
+                     "while it was read; nothing of this run is kept",
+                     walk->task->table);
+}
+
+/* Once again after the first void answer, and after the look at the table. */
+static bool
+doubt_end(struct walk *walk, struct http_client *http, bool *ret_again, struct error *err)
+{
+    if (walk->looks == 2) {
+        return true;
+    }
+    *ret_again = true;
+    walk->seen_empty = true;
+    walk->count_next = true;
+    return ++walk->looks == 1 || look_at_table(walk, http, err);
+}
+
+/* Is the answer to be put aside and its question asked again? */
+static bool doubt_page(struct walk *walk,
+                       struct http_client *http,
+                       const struct page_context *page,
+                       bool *ret_again,
+                       struct error *err)
+{
+    if (!check_count(walk, page, ret_again, err)) {
+        return false;
+    }
+    bool is_void = !*ret_again && page->records == 0 && page->count == 0;
+    return !is_void || !expects_rows(walk) || doubt_end(walk, http, ret_again, err);
+}
+
 enum page_result servicenow_walk_fetch(struct walk *walk,
                                        struct http_client *http,
                                        struct row_batch *batch,
@@ -397,7 +506,7 @@ enum page_result servicenow_walk_fetch(struct walk *walk,
         }
         bool keep = false;
         bool again = false;
-        if (with_count && !check_count(walk, &page, &again, err)) {
+        if (with_count && !doubt_page(walk, http, &page, &again, err)) {
             return PAGE_ERROR;
         }
         if (again) {

@@ -53,6 +53,7 @@ struct walk {
     int64_t remaining; /* of the range behind the last counted page; NO_COUNT = unknown */
     bool count_next;   /* the next request must bring a count */
     bool seen_empty;   /* an empty page with a count above it has been asked for twice */
+    int looks;         /* how often an end was doubted since the last good page */
     bool finished;
     int64_t records;
     int64_t hidden;
@@ -61,6 +62,10 @@ struct walk {
     int64_t doubtful_hidden;  /* ... how many of them lie behind the page's last row */
     int64_t doubtful_rest; /* what the page counted behind its rows, less what is counted since */
     bool has_drain_count;
+    int64_t promised;    /* CHANGES: at least so many lie behind the second being drained */
+    bool drain_counted;  /* the rest of that second is no longer in `promised` */
+    bool drain_is_empty; /* it showed no row */
+    bool drain_repeated;
 };
 
 /* One request's reading. */

@@ -214,6 +214,35 @@ static void an_empty_page_of_changes_is_asked_for_again(void **state)
     finish_exact(&world, is_changed);
 }
 
+static void rights_that_end_in_the_middle_are_no_end_of_changes(void **state)
+{
+    (void)state;
+    for (size_t from = 1; from < 5; from++) {
+        struct world world;
+        world_init_filled(&world, 40);
+        world_deny(&world, from, SIZE_MAX);
+        ask_changes(&world, START_S, START_S + 100, 7);
+        finish_failed(&world, ERROR_DENIED, "shows no record of it any more");
+    }
+}
+
+static void one_answer_without_changes_or_count_loses_nothing(void **state)
+{
+    (void)state;
+    for (size_t at = 1; at < 10; at++) {
+        for (int64_t rows_a_second = 1; rows_a_second < 30; rows_a_second += 4) {
+            struct world world;
+            world_init_filled(&world, 40);
+            for (size_t i = 0; i < 40; i++) {
+                world.table.rows[i].updated_s = START_S + (int64_t)i / rows_a_second;
+            }
+            world_deny(&world, at, at + 1);
+            ask_changes(&world, START_S, START_S + 100, 7);
+            finish_undenied(&world, is_changed);
+        }
+    }
+}
+
 static void cancelled_pages_of_changes_are_made_smaller(void **state)
 {
     (void)state;
@@ -301,6 +330,30 @@ static void given_rows_that_are_hidden_are_counted(void **state)
     world_release(&world);
 }
 
+static void given_rows_of_which_none_is_shown(void **state)
+{
+    (void)state;
+    for (int is_denied = 0; is_denied < 2; is_denied++) {
+        struct world world;
+        struct str keys[3];
+        world_init_filled(&world, 20);
+        ask_given(&world, keys, 3);
+        for (size_t i = 0; i < 3; i++) {
+            world.table.rows[i].deleted = true;
+        }
+        if (is_denied != 0) {
+            world_deny(&world, 0, SIZE_MAX);
+            finish_failed(&world, ERROR_DENIED, "shows no record of it any more");
+            continue;
+        }
+        world_walk(&world);
+        assert_true(world.ended);
+        assert_int_equal(0, world.n_keys);
+        assert_int_equal(4, world.table.n_requests); /* twice again, and the table */
+        world_release(&world);
+    }
+}
+
 static void a_row_that_was_not_given_is_noticed(void **state)
 {
     (void)state;
@@ -342,11 +395,14 @@ int main(void)
         cmocka_unit_test(changes_without_an_honest_count_are_no_proof),
         cmocka_unit_test(a_missing_time_names_the_field),
         cmocka_unit_test(an_empty_page_of_changes_is_asked_for_again),
+        cmocka_unit_test(rights_that_end_in_the_middle_are_no_end_of_changes),
+        cmocka_unit_test(one_answer_without_changes_or_count_loses_nothing),
         cmocka_unit_test(cancelled_pages_of_changes_are_made_smaller),
         cmocka_unit_test(given_keys_are_read_in_chunks_below_the_limit_of_a_url),
         cmocka_unit_test(a_long_filter_makes_the_chunks_smaller),
         cmocka_unit_test(a_filter_too_long_for_any_url_is_an_error),
         cmocka_unit_test(given_rows_that_are_hidden_are_counted),
+        cmocka_unit_test(given_rows_of_which_none_is_shown),
         cmocka_unit_test(a_row_that_was_not_given_is_noticed),
         cmocka_unit_test(no_given_keys_need_no_request),
     };

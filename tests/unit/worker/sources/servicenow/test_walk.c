@@ -435,7 +435,52 @@ static void a_single_record_that_is_cancelled_is_an_error(void **state)
     world_release(&world);
 }
 
+static void rights_that_end_in_the_middle_are_no_end(void **state)
+{
+    (void)state;
+    for (int is_cut = 0; is_cut < 2; is_cut++) {
+        for (size_t from = is_cut != 0 ? 0 : 1; from < 4; from++) {
+            struct world world;
+            lie(&world, 50);
+            world.partition.to_key = is_cut != 0 ? "f" : NULL;
+            world_deny(&world, from, SIZE_MAX);
+            finish_failed(&world, ERROR_DENIED, "shows no record of it any more");
+        }
+    }
+}
+
+static void one_answer_without_rows_or_count_loses_nothing(void **state)
+{
+    (void)state;
+    for (size_t at = 0; at < 8; at++) {
+        struct world world;
+        lie(&world, 50);
+        world_deny(&world, at, at + 1);
+        finish_undenied(&world, NULL);
+    }
+}
+
 /* --- a source that moves --- */
+
+static void delete_the_rest(struct fake_table *table, size_t index)
+{
+    for (size_t i = 20; index == 2 && i < table->n_rows; i++) {
+        table->rows[i].deleted = true;
+    }
+}
+
+static void rows_deleted_behind_the_page_are_an_end(void **state)
+{
+    (void)state;
+    struct world world;
+    lie(&world, 50);
+    world.table.before = delete_the_rest;
+    world_walk(&world);
+    assert_exact(&world, NULL);
+    assert_int_equal(20, world.n_keys);
+    assert_int_equal(7, world.table.n_requests); /* twice again, and the table */
+    world_release(&world);
+}
 
 static void insert_and_delete(struct fake_table *table, size_t index)
 {
@@ -499,6 +544,9 @@ int main(void)
         cmocka_unit_test(pages_grow_back_when_the_platform_recovers),
         cmocka_unit_test(a_long_look_over_hidden_rows_that_is_cancelled_ends),
         cmocka_unit_test(a_single_record_that_is_cancelled_is_an_error),
+        cmocka_unit_test(rights_that_end_in_the_middle_are_no_end),
+        cmocka_unit_test(one_answer_without_rows_or_count_loses_nothing),
+        cmocka_unit_test(rows_deleted_behind_the_page_are_an_end),
         cmocka_unit_test(a_moving_source_is_read_without_doubles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -220,3 +220,34 @@ static inline void finish_failed(struct world *world, enum error_code code, cons
     assert_fails(world, code, words);
     world_release(world);
 }
+
+/* The answers [from, to) show nothing and count nothing, as to an account without rights. */
+static size_t denied_from;
+static size_t denied_to;
+
+static inline void deny_for_a_while(struct fake_table *table, size_t index)
+{
+    for (size_t i = 0; i < table->n_rows; i++) {
+        table->rows[i].hidden = index >= denied_from && index < denied_to;
+    }
+}
+
+static inline void world_deny(struct world *world, size_t from, size_t to)
+{
+    denied_from = from;
+    denied_to = to;
+    world->table.counts = COUNTS_OF_VISIBLE;
+    world->table.before = deny_for_a_while;
+}
+
+static inline void finish_undenied(struct world *world,
+                                   bool (*is_wanted)(const struct world *world,
+                                                     const struct fake_row *row))
+{
+    world_walk(world);
+    for (size_t i = 0; i < world->table.n_rows; i++) {
+        world->table.rows[i].hidden = false;
+    }
+    assert_exact(world, is_wanted);
+    world_release(world);
+}
