@@ -69,6 +69,19 @@ class Lies(LawTest):
                     else:
                         self.never_wrong(result, before)
 
+    def test_what_the_first_load_was_not_shown_comes_with_the_rights(self):
+        """Nothing of a table, or a part of it, before the account has its rights: old rows all the same."""
+        for lie in (control.deny("incident", "zero"), control.deny("incident"), control.hide("incident", 0.3)):
+            with self.subTest(lie=lie):
+                self.database.run("TRUNCATE servicenow.incident; DELETE FROM ops.watermark")
+                self.sim.do(lie)
+                self.load("incidents", "--task", "incident", expect=HONEST | {RIGHTS})
+                self.assertEqual("0", self.database.one("SELECT count(*) FROM ops.watermark"))
+                self.sim.do(control.clear_faults())
+                self.load("incidents", "--task", "incident")
+                self.assert_copies("incident")
+                self.assertEqual("1", self.database.one("SELECT count(*) FROM ops.watermark"))
+
     def test_a_dropped_filter_is_noticed(self):
         """An unknown or forbidden part of a query is ignored by the source: the answer is too wide."""
         self.load("incidents")

@@ -36,16 +36,15 @@ check_fence(struct db *db, const struct claim *claim, bool until_commit, struct 
                      claim->id);
 }
 
-/* The watermark promises that every change up to it was seen. Changes that are hidden were not: the
- * next increment asks for them again, until they show or the operator says that they need not. */
+/* The watermark promises that every record up to it was seen. Those that are hidden were not: the
+ * next run reads as much again, until they show or the operator says that they need not. */
 static bool moves_watermark(const struct task_run *task)
 {
-    bool is_blind = task->plan.kind == WALK_CHANGES || task->counters.proven_records == 0;
     if (task->task->latest_of != NULL) {
         return task->plan.kind != WALK_GIVEN; /* as far as the task it is made from */
     }
     return task->plan.high_us != INT64_MIN && task->plan.cursor != NULL &&
-           (task->counters.hidden == 0 || task->allow_hidden || !is_blind);
+           (task->counters.hidden == 0 || task->allow_hidden);
 }
 
 /* *ret_high_us: what the watermark is afterwards. That of a derived task is its origin's. */

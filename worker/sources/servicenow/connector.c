@@ -58,7 +58,7 @@ static bool read_cursor(const struct source_config *source,
                         int64_t *ret_high_us,
                         const char **ret_why)
 {
-    *ret_why = "first run";
+    *ret_why = "no watermark: the first run, or all before it were shown no record, or not all";
     if (request->cursor == NULL) {
         return false;
     }
@@ -123,6 +123,12 @@ cut_ranges(const struct walk_request *request, int64_t total, struct plan *plan,
            error_set(err, ERROR_LIMIT, "plan of %s: too large", request->task->name);
 }
 
+/* Empty, or denied without a word. */
+static bool is_bare(const struct servicenow_probe *probe)
+{
+    return probe->records == 0 && probe->total <= 0;
+}
+
 /* A census of keys compares versions, and the watermark after it vouches for all fields of all
  * rows: with another field, or none to compare, equal keys say nothing. *ret_high_us: where CHANGES
  * begin.
@@ -142,9 +148,9 @@ static void choose_kind(const struct source_config *source,
     if (request->task->version_column < 0) {
         why = "the task has no version field";
     } else if (read_cursor(source, request, now_us, ret_high_us, &why)) {
-        /* Emptied, or denied without a word: no change in it would mean nothing. */
-        bool is_bare = request->kind == WALK_CHANGES && probe->records == 0 && probe->total <= 0;
-        why = is_bare ? "the source shows no record at all" : NULL;
+        /* No change in it would mean nothing. */
+        why = request->kind == WALK_CHANGES && is_bare(probe) ? "the source shows no record at all"
+                                                              : NULL;
     }
     if (why != NULL) {
         plan->kind = WALK_ALL;
@@ -200,6 +206,11 @@ static bool plan_task(void *session,
         return true;
     }
     plan->confirm_missing = true;
+    if (is_bare(&probe)) {
+        /* Denied without a word, perhaps: what the account may see one day is as old as it is. */
+        plan->high_us = INT64_MIN;
+        return true;
+    }
     return make_cursor(source, task, plan, err);
 }
 
