@@ -19,6 +19,8 @@
 /* Key ranges pay from this many pages on: each costs a request that only proves its end. */
 #define PAGES_PER_RANGE_MIN 4
 
+#define CLOCK_ERROR_US (2 * US_PER_S) /* of what a Date header tells about a clock */
+
 /* Names what a cursor was made with: another table, filter or field list needs a full read. */
 static void
 fingerprint(const struct source_config *source, const struct task_def *task, struct buf *out)
@@ -51,6 +53,13 @@ static bool make_cursor(const struct source_config *source,
     return plan->cursor != NULL || error_set(err, ERROR_LIMIT, "plan of %s: too large", task->name);
 }
 
+/* The nodes of an instance do not agree to the second, and what was stamped by a clock less than
+ * the overlap behind is read by an increment anyway. */
+static int64_t clock_slack_us(const struct source_config *source)
+{
+    return source->overlap_us > CLOCK_ERROR_US ? source->overlap_us : CLOCK_ERROR_US;
+}
+
 /* The cursor's instant, or false with the reason why it cannot be used. */
 static bool read_cursor(const struct source_config *source,
                         const struct walk_request *request,
@@ -74,7 +83,7 @@ static bool read_cursor(const struct source_config *source,
         *ret_why = "the watermark is unreadable";
     } else if (made_with == NULL || strcmp(made_with, now_with.ptr) != 0) {
         *ret_why = "url, table, filter or fields changed since the last run";
-    } else if (*ret_high_us > now_us) {
+    } else if (*ret_high_us > now_us + clock_slack_us(source)) {
         *ret_why = "the source's clock went back behind the watermark (restored or cloned?)";
     } else {
         good = true;

@@ -100,6 +100,23 @@ static void the_watermark_never_goes_back(void **state)
     tear_down(&planning);
 }
 
+/* The nodes behind one name differ by some seconds: no reason to read every table again. */
+static void a_clock_a_little_behind_is_no_restored_instance(void **state)
+{
+    (void)state;
+    struct planning planning;
+    set_up(&planning, 50);
+    run_once(&planning);
+    planning.world.table.now_s = NOW_S - 20;
+    must_plan(&planning);
+    assert_int_equal(WALK_CHANGES, planning.plan.kind);
+    assert_int_equal((NOW_S - 5) * US_PER_S, planning.plan.high_us);
+    planning.world.config.overlap_us = 0;
+    must_plan(&planning);
+    assert_int_equal(WALK_ALL, planning.plan.kind);
+    tear_down(&planning);
+}
+
 static void assert_reads_all(struct planning *planning, const char *why)
 {
     must_plan(planning);
@@ -262,6 +279,7 @@ int main(void)
         cmocka_unit_test(the_first_run_reads_everything),
         cmocka_unit_test(the_next_run_reads_a_closed_window_with_overlap),
         cmocka_unit_test(the_watermark_never_goes_back),
+        cmocka_unit_test(a_clock_a_little_behind_is_no_restored_instance),
         cmocka_unit_test(a_watermark_that_does_not_fit_means_reading_everything),
         cmocka_unit_test(ranges_are_disjoint_and_open_at_both_ends),
         cmocka_unit_test(a_table_that_shows_nothing_gets_no_watermark),
