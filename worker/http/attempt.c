@@ -438,11 +438,14 @@ sending_try(struct sending *sending, struct http_response *ret_response, struct 
     if (step != SENDING_DONE) {
         return step;
     }
-    /* The wait may have been longer than the token's life. */
-    if (sending->has_credential && credential_is_due(credential)) {
+    /* The wait may have been longer than the token's life. A token of a shorter life than any wait
+     * is used all the same. */
+    if (sending->has_credential && !sending->has_waited && credential_is_due(credential)) {
+        sending->has_waited = true;
         limiter_leave(limiter);
         limiter_report(limiter, permit, BREAKER_UNKNOWN);
         return SENDING_AGAIN;
     }
+    sending->has_waited = false;
     return attempt(sending, permit, ret_response, err);
 }

@@ -11,6 +11,10 @@
  * the current token again, and its rest may be short. */
 #define RENEW_BEFORE_US (60 * US_PER_S)
 
+/* An instance may hand out a token that has no life left by its own account: to ask for another one
+ * at once would only bring the same. It is used, and a 401 decides. */
+#define LIFE_MIN_US US_PER_S
+
 /* Reserved at once, so that growing leaves no copies of secrets behind. */
 #define SECRET_BUFFER_BYTES ((size_t)32 * 1024)
 
@@ -240,6 +244,7 @@ static void install_token(struct credential *credential, const struct oauth_toke
     struct buf value CLEANUP(wipe_buf) = {0};
     int64_t life_us = token->expires_in_us;
     int64_t early_us = life_us / 2 < RENEW_BEFORE_US ? life_us / 2 : RENEW_BEFORE_US;
+    int64_t lasts_us = life_us - early_us > LIFE_MIN_US ? life_us - early_us : LIFE_MIN_US;
 
     secret_buf_init(&value);
     buf_add_c(&value, "Bearer ");
@@ -249,7 +254,7 @@ static void install_token(struct credential *credential, const struct oauth_toke
     credential->value = xstrndup(value.ptr, value.len);
     credential->refresh_token = token->refresh_token == NULL ? NULL : xstrdup(token->refresh_token);
     credential->generation++;
-    credential->renew_at_us = wait_clock_now_us(credential->clock) + life_us - early_us;
+    credential->renew_at_us = wait_clock_now_us(credential->clock) + lasts_us;
 }
 
 /* With the lock held, which is given up while the wire is busy. */

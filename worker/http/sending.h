@@ -27,6 +27,7 @@ struct sending {
     uint64_t generation;   /* of that value */
     bool has_credential;
     bool was_renewed;
+    bool has_waited;   /* longer than the credential lasts: taken once more before it is used */
     int64_t tries;     /* judged by the retry policy */
     struct error last; /* why the last of them failed */
     int64_t not_before_us;

@@ -144,6 +144,24 @@ static void client_renews_before_sending_after_a_long_silence(void **state)
     tear_down(&f);
 }
 
+/* Each wait is longer than the life of the token, so it would never be used. */
+static void client_uses_a_token_that_no_wait_leaves_alive(void **state)
+{
+    static const struct fake_answer answers[] = {
+        {.status = 200, .body = "{\"access_token\":\"A\",\"expires_in\":0}"},
+        {.status = 429, .headers = "Retry-After: 5"},
+        {.status = 200, .body = "{\"access_token\":\"B\",\"expires_in\":0}"},
+        {.status = 200}};
+    struct fixture f;
+
+    (void)state;
+    set_up_with(&f, oauth_config(), answers, ARRAY_SIZE(answers));
+    assert_true(get(&f));
+    assert_int_equal(f.wire.n_requests, 4);
+    assert_string_equal(f.wire.requests[3].credential, "Bearer B");
+    tear_down(&f);
+}
+
 static void client_does_not_repeat_a_wrong_password(void **state)
 {
     static const struct fake_answer answers[] = {{.status = 401}};
@@ -223,6 +241,7 @@ int main(void)
         cmocka_unit_test(client_names_all_five_causes_of_a_refused_token),
         cmocka_unit_test(client_retries_the_token_endpoint_like_any_other),
         cmocka_unit_test(client_refuses_a_token_answer_that_is_none),
+        cmocka_unit_test(client_uses_a_token_that_no_wait_leaves_alive),
         cmocka_unit_test(client_renews_before_sending_after_a_long_silence),
         cmocka_unit_test(client_does_not_repeat_a_wrong_password),
         cmocka_unit_test(client_picks_up_a_rotated_secret),

@@ -227,6 +227,22 @@ static void credential_does_not_ask_for_every_request_when_lives_are_short(void 
     tear_down(&fixture);
 }
 
+static void credential_uses_a_token_without_a_life_for_a_second(void **state)
+{
+    struct fixture fixture;
+    uint64_t generation = 0;
+
+    (void)state;
+    set_up(&fixture, oauth_password);
+    fixture.endpoint.expires_in_us = 0;
+    assert_value(&fixture, "Bearer t1", &generation);
+    assert_false(credential_is_due(&fixture.credential));
+    assert_value(&fixture, "Bearer t1", &generation);
+    fake_clock_advance(&fixture.clock, US_PER_S);
+    assert_value(&fixture, "Bearer t2", &generation);
+    tear_down(&fixture);
+}
+
 struct lane {
     struct fixture *fixture;
     uint64_t generation; /* 0 = get, else renew that one */
@@ -407,6 +423,7 @@ int main(void)
         cmocka_unit_test(credential_falls_back_to_the_grant_when_the_refresh_is_refused),
         cmocka_unit_test(credential_does_not_ask_for_every_request_when_lives_are_short),
         cmocka_unit_test(credential_is_fetched_by_one_of_two_lanes),
+        cmocka_unit_test(credential_uses_a_token_without_a_life_for_a_second),
         cmocka_unit_test(credential_shares_a_failed_renewal),
         cmocka_unit_test(credential_waiting_for_another_lane_ends_with_a_stop),
         cmocka_unit_test(credential_waiting_ends_with_the_stop_of_its_own_execution),
