@@ -219,8 +219,14 @@ static enum http_verdict judge(const struct sending *sending,
             return HTTP_FAIL;
         }
         return HTTP_RETRY;
-    case TRANSPORT_UNREACHABLE:
     case TRANSPORT_BROKEN:
+        wrap(sending, err);
+        if (request->cut_is_limit && sending->tries > 0) {
+            err->code = ERROR_LIMIT;
+            return HTTP_FAIL;
+        }
+        return HTTP_RETRY;
+    case TRANSPORT_UNREACHABLE:
         wrap(sending, err);
         return HTTP_RETRY;
     case TRANSPORT_FAILED:

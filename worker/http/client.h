@@ -97,6 +97,7 @@ struct http_request {
     const char *content_type;
     bool no_credential;    /* do not send the source's credential */
     bool timeout_is_limit; /* a timeout is ERROR_LIMIT at once: the caller will ask for less */
+    bool cut_is_limit;     /* the same for an answer that is cut off a second time */
     /* A 5xx, or an answer that breaks off, is ERROR_LIMIT at this try, for the same reason; one
      * with Retry-After is not. 0 = never. */
     int64_t tries_before_limit;

@@ -331,6 +331,17 @@ enum http_verdict servicenow_retry_smallest(struct error *err)
     return HTTP_RETRY;
 }
 
+/* Broken bodies, 500 and 504 are how the platform also says that a page was too much for it: the
+ * second time the same request is not sent again, but one for less. */
+static enum http_verdict retry_or_shrink(struct page_context *page, struct error *err)
+{
+    if (++page->troubles < 2 || page->walk->page_size == 1) {
+        return HTTP_RETRY;
+    }
+    err->code = ERROR_LIMIT;
+    return HTTP_FAIL;
+}
+
 static enum http_verdict judge_page(void *arg, struct http_response *response, struct error *err)
 {
     struct page_context *page = arg;
@@ -344,7 +355,11 @@ static enum http_verdict judge_page(void *arg, struct http_response *response, s
         !str_starts_with_nocase(response->content_type, STR_LITERAL("application/json"))) {
         enum http_verdict verdict = servicenow_judge_failure(walk->task, response, err);
         bool is_slow = err->code == ERROR_LIMIT && response->status == 500;
-        return is_slow && walk->page_size == 1 ? servicenow_retry_smallest(err) : verdict;
+        if (is_slow && walk->page_size == 1) {
+            return servicenow_retry_smallest(err);
+        }
+        bool may_be_size = response->status == 500 || response->status == 504;
+        return verdict == HTTP_RETRY && may_be_size ? retry_or_shrink(page, err) : verdict;
     }
     page->count = NO_COUNT;
     (void)str_to_int64(http_response_header(response, "X-Total-Count"), 0, INT64_MAX, &page->count);
@@ -356,7 +371,7 @@ static enum http_verdict judge_page(void *arg, struct http_response *response, s
     case SERVICENOW_PAGE_BROKEN:
         (void)error_wrap(err, "table %s", walk->task->table);
         err->http_status = response->status;
-        return HTTP_RETRY;
+        return retry_or_shrink(page, err);
     case SERVICENOW_PAGE_CANCELLED:
         return walk->page_size == 1 ? servicenow_retry_smallest(err) : HTTP_FAIL;
     case SERVICENOW_PAGE_WRONG:
@@ -390,10 +405,12 @@ bool servicenow_request_page(struct walk *walk,
         servicenow_page_url(&walk->url, &wanted);
         bool too_long = walk->url.overflow || walk->url.len > SERVICENOW_URL_MAX_BYTES;
         *page = (struct page_context){.walk = walk, .batch = batch, .count = NO_COUNT};
+        bool may_shrink = walk->page_size > 1;
         struct http_request request = {
             .method = "GET",
             .url = buf_str(&walk->url),
-            .timeout_is_limit = walk->page_size > 1 && walk->shrinks < 3,
+            .timeout_is_limit = may_shrink && walk->shrinks < 3,
+            .cut_is_limit = may_shrink,
             .judge = judge_page,
             .judge_arg = page,
         };

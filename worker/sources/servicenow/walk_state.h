@@ -77,6 +77,7 @@ struct page_context {
     int64_t time_us;
     bool has_time;
     int64_t count;
+    int troubles; /* answers to this request that were broken, or 500, or 504 */
 };
 
 /* Is the walk in the order of time? */

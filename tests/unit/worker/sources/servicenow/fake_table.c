@@ -337,12 +337,30 @@ static void free_asked(struct asked **asked)
     xfree(*asked);
 }
 
+static enum transport_result
+fail(const struct fake_table *table, struct transport_answer *answer, struct error *err)
+{
+    switch (table->fails_as) {
+    case FAILS_500:
+    case FAILS_504:
+        answer->status = table->fails_as == FAILS_500 ? 500 : 504;
+        buf_add_c(&answer->body, "{\"error\":{\"message\":\"other\"},\"status\":\"failure\"}");
+        break;
+    case FAILS_BROKEN:
+        buf_add_c(&answer->body, "{\"result\":[{\"sys_id\":\"0");
+        break;
+    case FAILS_CUT:
+        error_set(err, ERROR_TRANSIENT, "cut off");
+        return TRANSPORT_BROKEN;
+    }
+    return TRANSPORT_ANSWERED;
+}
+
 static enum transport_result perform(void *self,
                                      const struct transport_request *request,
                                      struct transport_answer *answer,
                                      struct error *err)
 {
-    (void)err;
     struct fake_table *table = self;
     struct asked *asked CLEANUP(free_asked) = XNEW(struct asked);
     size_t index = table->n_requests++;
@@ -360,6 +378,9 @@ static enum transport_result perform(void *self,
     if (table->now_s != 0) {
         char date[INSTANT_TEXT_MAX];
         add_header(answer, "Date", instant_format_http_date(table->now_s * US_PER_S, date));
+    }
+    if (table->fails_above > 0 && asked->limit > table->fails_above) {
+        return fail(table, answer, err);
     }
     bool is_cancelled = table->cancels_above > 0 && asked->limit > table->cancels_above;
     if (table->refuses_behind > 0 && url_len > table->refuses_behind) {

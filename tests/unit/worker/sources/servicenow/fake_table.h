@@ -21,6 +21,9 @@ struct fake_row {
 
 enum fake_counts { COUNTS_HONEST, COUNTS_ABSENT, COUNTS_ZERO, COUNTS_OF_VISIBLE };
 
+/* Ways to fail that do not say that the request was too much. */
+enum fake_failure { FAILS_500, FAILS_504, FAILS_BROKEN, FAILS_CUT };
+
 struct fake_table {
     struct fake_row *rows;
     size_t n_rows;
@@ -33,9 +36,11 @@ struct fake_table {
     const char *denies_too;
     const char *hides_field; /* is missing from every record */
     bool ignores_order;
-    bool repeats_page;      /* answers everything with its first page */
-    int64_t cancels_above;  /* limits above this run out of time: status 500; 0 = none */
-    bool cancels_as_200;    /* the same with half a result and an error */
+    bool repeats_page;     /* answers everything with its first page */
+    int64_t cancels_above; /* limits above this run out of time: status 500; 0 = none */
+    bool cancels_as_200;   /* the same with half a result and an error */
+    int64_t fails_above;   /* limits above this fail as `fails_as` says; 0 = none */
+    enum fake_failure fails_as;
     int64_t refuses_behind; /* URLs longer than this are refused (414); 0 = none */
     int status;             /* 0, or every answer's */
     int64_t now_s;          /* of the Date header; 0 = none */

@@ -390,6 +390,21 @@ static void cancelled_pages_are_made_smaller(void **state)
     }
 }
 
+static void pages_that_fail_twice_are_made_smaller(void **state)
+{
+    (void)state;
+    for (int as = FAILS_500; as <= FAILS_CUT; as++) {
+        for (int64_t above = 1; above < 8; above += 6) {
+            struct world world;
+            lie(&world, 100);
+            world.table.fails_above = above;
+            world.table.fails_as = (enum fake_failure)as;
+            world.task.page_size = 64;
+            finish_exact(&world, NULL);
+        }
+    }
+}
+
 static void recover(struct fake_table *table, size_t index)
 {
     if (index == 10) {
@@ -541,6 +556,7 @@ int main(void)
         cmocka_unit_test(an_empty_answer_is_asked_for_again),
         cmocka_unit_test(a_status_that_is_no_answer_is_no_empty_page),
         cmocka_unit_test(cancelled_pages_are_made_smaller),
+        cmocka_unit_test(pages_that_fail_twice_are_made_smaller),
         cmocka_unit_test(pages_grow_back_when_the_platform_recovers),
         cmocka_unit_test(a_long_look_over_hidden_rows_that_is_cancelled_ends),
         cmocka_unit_test(a_single_record_that_is_cancelled_is_an_error),
