@@ -20,6 +20,7 @@ struct servicenow_reader {
     size_t guess; /* the slot the next member probably is: answers keep one order */
     struct cell *cells;
     size_t n_cells;
+    bool skips; /* the record under way */
 };
 
 /* The field may be one of the task's: answers hold it once. */
@@ -64,6 +65,11 @@ void servicenow_reader_free(struct servicenow_reader *reader)
         xfree(reader->cells);
         xfree(reader);
     }
+}
+
+void servicenow_reader_skip(struct servicenow_reader *reader)
+{
+    reader->skips = true;
 }
 
 static uint64_t load_word(const char *at)
@@ -337,8 +343,10 @@ static bool read_result(struct page_reading *page, struct json_pull *pull, struc
             return false;
         }
         page->records++;
+        page->reader->skips = false;
         if (!page->check(page->check_arg, page->reader->cells, err) ||
-            !row_batch_add(page->batch, page->reader->cells, STR_NONE, err)) {
+            (!page->reader->skips &&
+             !row_batch_add(page->batch, page->reader->cells, STR_NONE, err))) {
             page->wrong = true;
             return false;
         }

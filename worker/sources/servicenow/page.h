@@ -28,6 +28,9 @@ void servicenow_reader_free(struct servicenow_reader *reader); /* accepts NULL *
 /* Looks at a record before it is typed: order, predicate. cells has n_columns + 1 entries. */
 typedef bool (*servicenow_row_check)(void *arg, const struct cell *cells, struct error *err);
 
+/* From within such a check: the record counts as read but is not added to the batch. */
+void servicenow_reader_skip(struct servicenow_reader *reader);
+
 enum servicenow_page {
     SERVICENOW_PAGE_GOOD,
     SERVICENOW_PAGE_BROKEN,    /* not a whole answer: ask again */

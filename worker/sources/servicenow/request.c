@@ -147,18 +147,60 @@ static bool check_window(struct page_context *page, const struct cell *cells, st
     return true;
 }
 
-/* A filter on a field the account cannot read may be ignored by the platform: then every record of
- * the table is sent, and nothing tells which ones belong. */
-static bool check_filter(const struct walk *walk, const struct cell *cells, struct error *err)
+/* "true" of "1": how a filter writes a boolean and how an answer does may differ. */
+static int truth_of(struct str text)
 {
+    bool is_true = str_equal_c(text, "1") || str_equal_nocase(text, STR_LITERAL("true"));
+    bool is_false = str_equal_c(text, "0") || str_equal_nocase(text, STR_LITERAL("false"));
+    return is_true ? 1 : is_false ? 0 : -1;
+}
+
+/* Integers may come with decimals that are all zero. */
+static bool whole_of(struct str text, int64_t *ret_value)
+{
+    struct str rest = text;
+    struct str whole = str_cut(&rest, '.');
+    for (size_t i = 0; i < rest.len; i++) {
+        if (rest.ptr[i] != '0') {
+            return false;
+        }
+    }
+    return str_to_int64(whole, INT64_MIN, INT64_MAX, ret_value);
+}
+
+static bool is_same_value(enum column_type type, struct str a, struct str b)
+{
+    int64_t x = 0;
+    int64_t y = 0;
+    if (str_equal_nocase(a, b)) {
+        return true;
+    }
+    if (type == COLUMN_BOOLEAN) {
+        return truth_of(a) >= 0 && truth_of(a) == truth_of(b);
+    }
+    bool is_number = type == COLUMN_INTEGER || type == COLUMN_BIGINT || type == COLUMN_NUMERIC;
+    return is_number && whole_of(a, &x) && whole_of(b, &y) && x == y;
+}
+
+/* A filter on a field the account cannot read may be ignored by the platform: then every record of
+ * the table is sent, and nothing tells which ones belong. Of a field of another record that the
+ * account may not read nothing comes: that proves neither, so the row is counted as hidden. */
+static bool check_filter(struct page_context *page, const struct cell *cells, struct error *err)
+{
+    const struct walk *walk = page->walk;
     const struct cell *cell = &cells[walk->task->n_columns];
+    if (cell->text.len == 0 && strchr(walk->check_field, '.') != NULL) {
+        page->unknown++;
+        servicenow_reader_skip(walk->reader);
+        return true;
+    }
     if (cell->kind == CELL_ABSENT) {
         return error_set(err, ERROR_DENIED,
                          "table %s: field %s of the filter is missing from the answer, so the "
                          "filter cannot be checked; grant the account read access to it",
                          walk->task->table, walk->check_field);
     }
-    return str_equal_nocase(cell->text, walk->check_value) ||
+    return is_same_value(walk->check_type, cell->text, walk->check_value) ||
            fail_order(walk, "a record does not satisfy the filter", err);
 }
 
@@ -175,7 +217,7 @@ static bool check_row(void *arg, const struct cell *cells, struct error *err)
     if (walk->partition->kind == WALK_WINDOW && !check_window(page, cells, err)) {
         return false;
     }
-    if (walk->check_field != NULL && !check_filter(walk, cells, err)) {
+    if (walk->check_field != NULL && !check_filter(page, cells, err)) {
         return false;
     }
     struct str key = cells[walk->task->key_columns[0]].text;
@@ -348,6 +390,7 @@ static enum http_verdict judge_page(void *arg, struct http_response *response, s
     struct walk *walk = page->walk;
     row_batch_reset(page->batch);
     page->records = 0;
+    page->unknown = 0;
     page->has_time = walk->has_last_time && walk->part == CHANGES_DRAIN;
     page->time_us = walk->last_us;
     memcpy(page->key, walk->last_key, sizeof(page->key));

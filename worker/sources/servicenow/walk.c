@@ -18,6 +18,17 @@
 #define SPLIT_DEPTH_MAX          40
 #define RANGES_MAX               ((size_t)16 * SPLIT_DEPTH_MAX)
 
+/* TEXT for a field the task does not land. */
+static enum column_type type_of(const struct task_def *task, struct str field)
+{
+    for (size_t i = 0; i < task->n_fields; i++) {
+        if (str_equal_c(field, task->fields[i].name)) {
+            return task->fields[i].type;
+        }
+    }
+    return COLUMN_TEXT;
+}
+
 struct walk *servicenow_walk_open(void *session,
                                   const struct source_config *source,
                                   const struct task_def *task,
@@ -32,6 +43,7 @@ struct walk *servicenow_walk_open(void *session,
     struct str field;
     if (servicenow_filter_equality(walk->filter, &field, &walk->check_value)) {
         walk->check_field = xstrndup(field.ptr, field.len);
+        walk->check_type = type_of(task, field);
     }
     walk->reader = servicenow_reader_new(task, walk->check_field);
     buf_init(&walk->url, (size_t)4 * SERVICENOW_URL_MAX_BYTES);
@@ -520,7 +532,8 @@ enum page_result servicenow_walk_fetch(struct walk *walk,
             return PAGE_ERROR;
         }
         if (keep) {
-            walk->records += page.records;
+            walk->records += page.records - page.unknown;
+            walk->hidden += page.unknown;
             row_batch_finish(batch);
             return PAGE_READY;
         }

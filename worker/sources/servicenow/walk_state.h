@@ -32,6 +32,7 @@ struct walk {
     struct str filter;
     char *check_field; /* dotted field of the filter's equality, asked for to check rows; or NULL */
     struct str check_value;
+    enum column_type check_type;
 
     struct key_range *ranges; /* a stack of what is left; the top one is being read */
     size_t n_ranges;
@@ -73,6 +74,7 @@ struct page_context {
     struct walk *walk;
     struct row_batch *batch;
     int64_t records;
+    int64_t unknown; /* of them: nobody can tell whether they satisfy the filter */
     char key[SERVICENOW_KEY_MAX + 1];
     int64_t time_us;
     bool has_time;

@@ -233,12 +233,16 @@ static bool wants(const struct asked *asked, const char *field)
 static void
 write_row(const struct asked *asked, const struct fake_row *row, bool first, struct buf *out)
 {
-    static const char *const FIELDS[] = {"sys_id", "sys_updated_on", "opened_at", "u_class"};
+    static const char *const FIELDS[] = {"sys_id", "sys_updated_on", "opened_at", "u_class",
+                                         "parent.u_class"};
     buf_add_c(out, first ? "{" : ",{");
     size_t n = 0;
     for (size_t i = 0; i < ARRAY_SIZE(FIELDS); i++) {
         char value[FAKE_KEY_MAX];
         field_text(row, FIELDS[i], value);
+        if (row->is_orphan && strchr(FIELDS[i], '.') != NULL) {
+            value[0] = '\0';
+        }
         bool is_wrong = first && i == 0 && asked->table->wrong_key != NULL;
         if (wants(asked, FIELDS[i])) {
             buf_addf(out, "%s\"%s\":\"%s\"", n++ > 0 ? "," : "", FIELDS[i],

@@ -15,8 +15,9 @@ struct fake_row {
     int64_t updated_s; /* since 1970 */
     int64_t opened_s;
     const char *class;
-    bool hidden;  /* by an access rule */
-    bool deleted; /* not there any more */
+    bool hidden;    /* by an access rule */
+    bool is_orphan; /* shows nothing of its parent */
+    bool deleted;   /* not there any more */
 };
 
 enum fake_counts { COUNTS_HONEST, COUNTS_ABSENT, COUNTS_ZERO, COUNTS_OF_VISIBLE };

@@ -276,6 +276,79 @@ static void a_filter_that_cannot_be_checked_is_refused(void **state)
     finish_failed(&world, ERROR_DENIED, "u_class");
 }
 
+/* The account may read the record, but not the one the filter looks at. */
+static void a_parent_that_is_not_shown_makes_its_rows_hidden(void **state)
+{
+    (void)state;
+
+    static const enum walk_kind KINDS[] = {WALK_ALL, WALK_KEYS, WALK_CHANGES};
+
+    for (size_t i = 0; i < ARRAY_SIZE(KINDS); i++) {
+        for (int is_absent = 0; is_absent < 2; is_absent++) {
+            struct world world;
+            lie(&world, 40);
+            world.task.filter = "parent.u_class=incident";
+            world.partition.kind = KINDS[i];
+            world.partition.from_us = START_S * US_PER_S;
+            world.partition.to_us = (START_S + 100) * US_PER_S;
+            world.task.page_size = 4;
+            world.table.hides_field = is_absent != 0 ? "parent.u_class" : NULL;
+            for (size_t row = 8; row < 15; row++) {
+                world.table.rows[row].is_orphan = true;
+            }
+            world_walk(&world);
+            assert_true(world.ended);
+            assert_int_equal(is_absent != 0 ? 0 : 33, world.n_keys);
+            assert_int_equal(world.n_keys, world.proof.records);
+            assert_int_equal(40 - world.n_keys, world.proof.hidden);
+            world.table.hides_field = NULL;
+            world.table.rows[30].class = "problem";
+            world.table.drops = "parent.u_class=";
+            finish_failed(&world, ERROR_DATA, "filter");
+        }
+    }
+}
+
+static void a_filter_is_compared_by_its_type(void **state)
+{
+    (void)state;
+
+    static const struct {
+        enum column_type type;
+        const char *filter;
+        const char *value;
+        bool is_same;
+    } CASES[] = {
+        {COLUMN_BOOLEAN, "u_class=true", "1", true},
+        {COLUMN_BOOLEAN, "u_class=0", "false", true},
+        {COLUMN_BOOLEAN, "u_class=true", "false", false},
+        {COLUMN_BOOLEAN, "u_class=true", "2", false},
+        {COLUMN_INTEGER, "u_class=2", "2.0", true},
+        {COLUMN_INTEGER, "u_class=2", "2.5", false},
+        {COLUMN_INTEGER, "u_class=2", "3", false},
+        {COLUMN_TEXT, "u_class=2", "2.0", false},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(CASES); i++) {
+        struct world world;
+        struct field fields[ARRAY_SIZE(WORLD_FIELDS)];
+        lie(&world, 3);
+        memcpy(fields, WORLD_FIELDS, sizeof(fields));
+        fields[3].type = CASES[i].type;
+        world.task.fields = fields;
+        world.task.filter = CASES[i].filter;
+        world.table.drops = "u_class=";
+        for (size_t row = 0; row < 3; row++) {
+            world.table.rows[row].class = CASES[i].value;
+        }
+        if (CASES[i].is_same) {
+            finish_exact(&world, NULL);
+        } else {
+            finish_failed(&world, ERROR_DATA, "filter");
+        }
+    }
+}
+
 static void wrong_order_is_noticed(void **state)
 {
     (void)state;
@@ -546,6 +619,8 @@ int main(void)
         cmocka_unit_test(a_dropped_window_is_noticed),
         cmocka_unit_test(a_dropped_filter_is_noticed_in_every_kind_of_walk),
         cmocka_unit_test(a_filter_that_cannot_be_checked_is_refused),
+        cmocka_unit_test(a_parent_that_is_not_shown_makes_its_rows_hidden),
+        cmocka_unit_test(a_filter_is_compared_by_its_type),
         cmocka_unit_test(wrong_order_is_noticed),
         cmocka_unit_test(a_repeated_page_is_noticed),
         cmocka_unit_test(a_missing_key_names_the_field),
