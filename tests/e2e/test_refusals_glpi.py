@@ -16,13 +16,18 @@ LASTING = [("maintenance_200", {}, {UNREACHABLE}), ("update_needed_200", {}, {UN
            ("expire_sessions", {}, {FAILED}), ("hang", {}, BROKEN)]
 
 
+# And what its message says to do.
+CURES = {"maintenance_200": "end that", "update_needed_200": "finish the update", "mysql_error_200": "config_db.php",
+         "login_page_200": "set the source's url", "html_200": "set the source's url"}
+
+
 class Lasting(GlpiLawTest):
     def test_what_lasts_is_an_honest_error_and_leaves_the_target(self):
         self.load("tickets")
         for number, (kind, options, codes) in enumerate(LASTING):
             mode = ("full", "incremental", "reconcile")[number % 3]
             with self.subTest(kind=kind, load_mode=mode, **options):
-                self.strike(kind, options, mode, codes)
+                self.assertIn(CURES.get(kind, ""), self.strike(kind, options, mode, codes).text)
 
     def test_a_session_that_never_lasts_is_not_reopened_for_ever(self):
         self.load("tickets")

@@ -65,9 +65,10 @@ static const struct {
     struct str sign;
     const char *words;
 } PAGES[] = {
-    {{"MAINTENANCE MODE", 16}, "it is in maintenance mode"},
+    {{"MAINTENANCE MODE", 16}, "it is in maintenance mode: end that when its work is done"},
     {{"Update needed", 13}, "its files are newer than its database: finish the update"},
-    {{"Mysql Error", 11}, "it cannot reach its database"},
+    {{"Mysql Error", 11},
+     "it cannot reach its database: start that, or correct GLPI's config_db.php"},
 };
 
 /* The code and the message of ["CODE", "message; view documentation..."]; "" if it is none. */
@@ -105,7 +106,8 @@ static void set_status(struct error *err, int status)
 static enum http_verdict
 judge_page(const struct glpi_call *call, struct http_response *response, struct error *err)
 {
-    const char *words = "a login page, a proxy's page, or the url is not the one of apirest.php";
+    const char *words = "a login page or a proxy's page: set the source's url to the one that ends "
+                        "with apirest.php, and let it pass without a login page in front";
     struct str body = buf_str(response->body);
     body.len = body.len < 4096 ? body.len : 4096;
     for (size_t i = 0; i < ARRAY_SIZE(PAGES); i++) {
