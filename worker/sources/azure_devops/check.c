@@ -247,11 +247,13 @@ static void check_bins(const struct checking *checking, const struct task_def *t
         const struct ado_request request = {.url = buf_str(&url), .decode = decode_nothing};
         error_clear(&err);
         if (!ado_send(checking->http, &request, NULL, &err) && ado_is_refused(&err)) {
+            /* Where there is no bin nothing can be told apart; where it is closed, it could. */
             say(checking, FINDING_WARNING, task->name,
-                "the recycle bin of project %s cannot be read, so full and reconcile fail: they "
+                "the recycle bin of project %s cannot be read, so full and reconcile %s: they "
                 "could not tell deleted work items from destroyed ones; give the token's user the "
                 "right to view it (%s)",
-                project->name, err.msg);
+                project->name,
+                err.http_status == 404 ? "leave what they do not find as it is" : "fail", err.msg);
             return;
         }
         n_read++;
