@@ -94,7 +94,9 @@ static void read_page(struct ado_reader *reader, struct str input, struct row_ba
     if (good) {
         CLAIM(page.records == (int64_t)taking.n);
         CLAIM(strlen(page.token) < sizeof(page.token));
-        CLAIM(strlen(page.next_link) < sizeof(page.next_link));
+        CLAIM(page.next_link.len == 0 ||
+              (page.next_link.ptr >= body &&
+               page.next_link.ptr + page.next_link.len <= body + input.len));
         CLAIM(claim_batch(batch) == (int64_t)taking.n);
     } else {
         CLAIM(page.records == -1);
