@@ -120,10 +120,15 @@ $$;
 CREATE OR REPLACE FUNCTION core.servicenow_history(
   p_source text, p_task text, p_all boolean, p_execution bigint, p_trace text) RETURNS void
 LANGUAGE plpgsql AS $$
+DECLARE
+  v_told boolean; -- some breach of the source is told already: the first fill asks once, not for each
 BEGIN
   IF NOT p_all AND p_task <> 'incident_sla' THEN
     RETURN;
   END IF;
+  v_told := NOT p_all OR EXISTS (
+    SELECT FROM core.ticket_event e
+     WHERE e.ticket_id >= p_source || ':' AND e.ticket_id < p_source || ';' AND e.type = 'TicketSlaBreachedV1');
   EXECUTE format($q$
     WITH breach AS (
       SELECT l.sys_id, l.sla, $1 || ':' || l.task AS ticket_id, l.planned_end_time AS due_at,
@@ -134,14 +139,14 @@ BEGIN
         FROM servicenow.incident_sla l
        WHERE l.source = $1 AND l.has_breached AND l.task IS NOT NULL %s),
     untold AS (
-      SELECT b.*, EXISTS (
+      SELECT b.*, $4 AND EXISTS (
                SELECT FROM core.ticket_event e
                 WHERE e.ticket_id = b.ticket_id AND e.type = 'TicketSlaBreachedV1' AND e.occurred_at = b.due_at
                   AND coalesce(e.payload ->> 'sla' = b.sla, true)
                   AND (e.payload ->> 'clock' = 'resolve'
                        OR e.event_id = core.event_id(b.ticket_id, 'TicketSlaBreachedV1', b.due_at::text))) AS may_be_told
         FROM breach b
-       WHERE NOT EXISTS (SELECT FROM core.ticket_event e WHERE e.ticket_id = b.ticket_id AND e.event_id = b.event_id))
+       WHERE NOT ($4 AND EXISTS (SELECT FROM core.ticket_event e WHERE e.ticket_id = b.ticket_id AND e.event_id = b.event_id)))
     INSERT INTO core.ticket_event (event_id, ticket_id, type, occurred_at, execution_id, trace_id, payload)
     SELECT u.event_id, u.ticket_id, 'TicketSlaBreachedV1', u.occurred_at, $2, $3,
            jsonb_build_object('clock', 'sla', 'due_at', u.due_at, 'sla', u.sla)
@@ -153,6 +158,6 @@ BEGIN
     $q$, CASE WHEN NOT p_all THEN 'AND l.task IN (
                  SELECT o.task FROM pg_temp.delta d JOIN servicenow.incident_sla o ON o.source = $1 AND o.sys_id = d.sys_id
                   WHERE d.kind <> ''d'')' END)
-    USING p_source, p_execution, p_trace;
+    USING p_source, p_execution, p_trace, v_told;
 END
 $$;
