@@ -98,8 +98,9 @@ struct http_request {
     bool no_credential;    /* do not send the source's credential */
     bool timeout_is_limit; /* a timeout is ERROR_LIMIT at once: the caller will ask for less */
     bool cut_is_limit;     /* the same for an answer that is cut off a second time */
-    /* A 5xx, or an answer that breaks off, is ERROR_LIMIT at this try, for the same reason; one
-     * with Retry-After is not. 0 = never. */
+    /* Where any 5xx may mean that it was too much: at this try a 5xx without Retry-After, or an
+     * answer that is cut off, is ERROR_LIMIT, and the breaker is told nothing. 0 = never. Where the
+     * judge knows which status means that, it says so itself, and cut_is_limit is enough. */
     int64_t tries_before_limit;
     int64_t timeout_us; /* 0 = the source's */
     http_judge judge;   /* NULL = http_judge_status */
@@ -110,7 +111,7 @@ struct http_request {
  * success fills *ret_response. Failure codes: TRANSIENT (attempts used up or unreachable; the
  * message counts the tries and names the host), THROTTLED (longer than max_wait), DENIED, DATA,
  * CONFIG (TLS trouble, unknown host, wrong URL included), LIMIT (timeout_is_limit,
- * tries_before_limit, or the body passed max_response_bytes), CANCELLED. */
+ * cut_is_limit, tries_before_limit, or the body passed max_response_bytes), CANCELLED. */
 bool http_send(struct http_client *client,
                const struct http_request *request,
                struct http_response *ret_response,
